@@ -1,0 +1,1 @@
+//! Scenarios and checkers over the deterministic core.

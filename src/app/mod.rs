@@ -1,0 +1,1 @@
+//! Glue: the programs made of core and shell. No protocol decision here.

@@ -1,0 +1,1 @@
+//! Plain data of the event: its signed pack, with room for programme and floor plan.

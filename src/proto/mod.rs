@@ -1,0 +1,14 @@
+//! The deterministic core: a [`node::Node`] turns inputs into outputs, and nothing else happens.
+//!
+//! Laws: no I/O, clock, entropy, thread, async or global; the same seed and the same inputs give the same outputs, byte for byte.
+//! Layers point down only: `node` knows the parts, parts know `wire` and the words below, siblings never import each other.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+// Layer 0: words everybody uses.
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod io;
+pub mod rng;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,1 @@
+//! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
