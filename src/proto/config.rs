@@ -37,3 +37,45 @@ pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
 pub const JOB_TIME_MAX: Duration = Duration::from_secs(2);
 /// A job's worker may not use more memory.
 pub const JOB_MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Parcels remembered as seen: a day of a busy room's traffic; 24 bytes each.
+pub const SEEN_MAX: usize = 65_536;
+/// How long an ephemeral parcel is remembered: longer than any path through the mesh takes.
+pub const EPHEMERAL_MEMORY: Duration = Duration::from_secs(300);
+/// What a device carries for others and itself.
+pub const CARRIED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Nobody carries a parcel longer than this from first sight.
+pub const CARRY_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How often neighbours ask each other whether anything is missing.
+pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
+/// Up to this many neighbours get every parcel at once.
+pub const FORWARD_ALL_LINKS_MAX: usize = 6;
+
+/// Links at once; more are refused.
+pub const LINKS_MAX: usize = 64;
+/// A handshake that takes longer is given up.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Cards on the board: more than one person reads.
+pub const CARDS_MAX: usize = 5_000;
+/// The longest life of a card and of its talk: a week.
+pub const CARD_HOURS_MAX: u8 = 168;
+/// One line on a phone, in characters.
+pub const TOPIC_CHARS_MAX: usize = 120;
+/// Tags per card.
+pub const TAGS_MAX: usize = 8;
+/// One tag, in characters.
+pub const TAG_CHARS_MAX: usize = 32;
+/// Seats in one talk.
+pub const SEATS_MAX: u8 = 50;
+/// Talks of one device at once.
+pub const TALKS_MAX: usize = 32;
+
+/// Buckets that every phone reads at the relay, whether it has a talk in them or not.
+pub const BUCKETS_READ: u16 = 4;
+/// Blobs that wait for the relay; the oldest are dropped (their senders' next beacon brings them again).
+pub const OUTBOX_MAX: usize = 256;
+/// Parcels for one mailbox are gathered this long, so that several share a blob.
+pub const OUTBOX_GATHER: Duration = Duration::from_millis(150);
+/// After a refusal the relay is left in peace this long.
+pub const RELAY_PAUSE: Duration = Duration::from_secs(2);

@@ -12,3 +12,13 @@ pub mod io;
 pub mod rng;
 pub mod secret;
 pub mod time;
+
+// Layer 1: bytes, and what a part is given.
+pub mod cx;
+pub mod wire;
+
+// Layer 2: the parts. Siblings never import each other.
+pub mod link;
+pub mod mesh;
+pub mod board;
+pub mod mailbox;
