@@ -79,3 +79,60 @@ pub const OUTBOX_MAX: usize = 256;
 pub const OUTBOX_GATHER: Duration = Duration::from_millis(150);
 /// After a refusal the relay is left in peace this long.
 pub const RELAY_PAUSE: Duration = Duration::from_secs(2);
+
+/// One message to all, in characters.
+pub const SAY_CHARS_MAX: usize = 2_000;
+/// The body of one entry: a pasted change fits, and a vouched offer.
+pub const ENTRY_BYTES_MAX: usize = 80 * 1024;
+/// Entries of one seat that may wait for an earlier one.
+pub const LINE_WAITING_MAX: u32 = 4_096;
+
+/// People who may ask for a seat before the room opens; more are declined.
+pub const CANDIDATES_MAX: usize = 64;
+/// A seat that does not open its contribution within this time returns to the queue.
+pub const REVEAL_TIME_MAX: Duration = Duration::from_secs(60);
+/// The same when a seat was last heard through the relay: its train may be in a tunnel.
+pub const REVEAL_TIME_MAX_BY_RELAY: Duration = Duration::from_secs(600);
+/// How often a guest says again what was not answered.
+pub const SEAT_RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// How often a guest whose seat is noted says that it is still there.
+pub const OFFER_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The quickest beacon: news about a gap is this old at most.
+pub const BEACON_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// The slowest beacon: a seat that left the table is missed after three of them.
+pub const BEACON_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// A seat at the table is thought gone when it was not heard over a link for so long.
+pub const TABLE_SILENCE_MAX: Duration = Duration::from_secs(90);
+/// Beacons through the relay, where each costs a blob.
+pub const RELAY_BEACON_INTERVAL: Duration = Duration::from_secs(300);
+/// One ask at most in this time; answers to the same gap from two members cross otherwise.
+pub const ASK_INTERVAL: Duration = Duration::from_millis(800);
+/// How much one answer to an ask carries; the rest is asked for again.
+pub const ANSWER_BYTES_MAX: usize = 96 * 1024;
+/// Epochs whose parcels are still recognised.
+pub const EPOCH_KEYS_MAX: usize = 8;
+/// Commits kept for members that lag.
+pub const COMMITS_MAX: usize = 32;
+/// Messages of later epochs that wait for their commits.
+pub const EARLY_MAX: usize = 64;
+/// The chair gathers admissions and removals this long before it commits.
+pub const COMMIT_GATHER: Duration = Duration::from_millis(300);
+/// A proposal to close lapses after this time.
+pub const PROPOSAL_TIME_MAX: Duration = Duration::from_secs(600);
+/// After this long without any contact a talk is checked before it opens.
+pub const ABSENCE_MAX: Duration = Duration::from_secs(120);
+/// And this is how long the check may take before the talk opens as "not checked".
+pub const CHECK_TIME_MAX: Duration = Duration::from_secs(3);
+/// Markers and receipts outlive the event by 30 days.
+pub const MARKER_HOURS: u32 = 30 * 24;
+/// Certificates are kept for those who are away as long as a relay keeps anything.
+pub const CERTIFICATE_HOURS: u8 = 168;
+/// A chair that was not heard for so long may be followed by another.
+pub const CHAIR_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The same while some seat is remote.
+pub const CHAIR_SILENCE_MAX_BY_RELAY: Duration = Duration::from_secs(600);
+/// A jump of the wall clock over this is doubted until confirmed.
+pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(600);
+/// A doubted clock is believed after this much elapsed time.
+pub const CLOCK_DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -61,6 +61,15 @@ impl EventKeys {
     }
 }
 
+/// By which way something came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Via {
+    /// Over a link: its sender is within a few hops.
+    Link,
+    /// From the relay.
+    Relay,
+}
+
 /// A message on its way out.
 #[derive(Debug)]
 pub struct Post {

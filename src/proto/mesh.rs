@@ -242,8 +242,9 @@ mod tests {
     fn an_expired_parcel_is_refused_and_an_ephemeral_one_is_not_carried() {
         let rng = &mut Rng::new([2; 32]);
         let mut mesh = Mesh::default();
-        assert!(mesh.receive(rng, Instant(0), WallTime(3_600_000 * 1_010), None, &parcel(rng, false)).is_none());
-        assert!(mesh.receive(rng, Instant(0), WALL, None, &parcel(rng, true)).is_some());
+        let (lasting, fleeting) = (parcel(rng, false), parcel(rng, true));
+        assert!(mesh.receive(rng, Instant(0), WallTime(3_600_000 * 1_010), None, &lasting).is_none());
+        assert!(mesh.receive(rng, Instant(0), WALL, None, &fleeting).is_some());
         assert_eq!(mesh.carried(), (0, 0));
     }
 
@@ -264,18 +265,21 @@ mod tests {
         let mut to_bob = alice.link_up(Instant(0), link, salt);
         let mut to_alice = bob.link_up(Instant(0), link, salt);
         let mut parcels = 0;
-        while !(to_bob.is_empty() && to_alice.is_empty()) {
-            for (mesh, frames, back) in [(&mut bob, std::mem::take(&mut to_bob), &mut to_alice), (&mut alice, std::mem::take(&mut to_alice), &mut to_bob)] {
-                for (_, frame) in frames {
-                    match frame {
-                        Frame::Parcel(parcel) => {
-                            parcels += 1;
-                            assert!(mesh.receive(rng, Instant(0), WALL, Some(link), &parcel).is_some(), "only what is missing is sent");
-                        }
-                        Frame::Control(control) => back.extend(mesh.hear(rng, link, &control)),
-                    }
+        let mut hear = |mesh: &mut Mesh, rng: &mut Rng, frames: Vec<Outgoing>| -> Vec<Outgoing> {
+            let answer = |(_, frame)| match frame {
+                Frame::Parcel(parcel) => {
+                    parcels += 1;
+                    assert!(mesh.receive(rng, Instant(0), WALL, Some(link), &parcel).is_some(), "only what is missing is sent");
+                    Vec::new()
                 }
-            }
+                Frame::Control(control) => mesh.hear(rng, link, &control),
+            };
+            frames.into_iter().flat_map(answer).collect()
+        };
+        while !(to_bob.is_empty() && to_alice.is_empty()) {
+            let from_bob = hear(&mut bob, rng, to_bob);
+            to_bob = hear(&mut alice, rng, to_alice);
+            to_alice = from_bob;
         }
         assert_eq!(parcels, 200);
         assert_eq!(alice.fingerprint(&salt), bob.fingerprint(&salt));

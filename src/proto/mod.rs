@@ -22,3 +22,4 @@ pub mod link;
 pub mod mesh;
 pub mod board;
 pub mod mailbox;
+pub mod talk;

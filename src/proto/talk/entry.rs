@@ -1,0 +1,398 @@
+//! What is said and done in a room: one signed, gapless line of entries per seat.
+//!
+//! Laws: an entry's signature covers the chain of all entries before it, so that a seat cannot say two things in one place without
+//! being noticed; entries are delivered in order and once; what two members lack of each other is told by numbers alone. Who relays
+//! an entry does not matter: the author's signature does.
+
+use crate::proto::config::{ENTRY_BYTES_MAX, LINE_WAITING_MAX};
+use crate::proto::error::Fault;
+use crate::proto::id::SeatId;
+use crate::proto::secret::hash16;
+use crate::proto::wire::encode;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A seat's place in the order of admission; never given twice in a talk.
+pub type SeatNumber = u8;
+
+/// An Ed25519 signature in two halves, which serde can read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sig(pub [u8; 32], pub [u8; 32]);
+
+impl From<[u8; 64]> for Sig {
+    fn from(bytes: [u8; 64]) -> Sig {
+        let mut sig = Sig([0; 32], [0; 32]);
+        sig.0.copy_from_slice(&bytes[..32]);
+        sig.1.copy_from_slice(&bytes[32..]);
+        sig
+    }
+}
+
+impl Sig {
+    /// As 64 bytes.
+    pub fn to_bytes(self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&self.0);
+        bytes[32..].copy_from_slice(&self.1);
+        bytes
+    }
+}
+
+/// What an entry says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// The first of every seat: the key that re-admits its device after a restart, and whose place it takes if it is such a device.
+    Hello {
+        /// Ed25519.
+        rejoin_key: [u8; 32],
+    },
+    /// A message to all.
+    Say {
+        /// At most `config::SAY_CHARS_MAX` characters.
+        text: String,
+    },
+    /// A change of the shared notes.
+    Change {
+        /// Of which fold of the document.
+        generation: u32,
+        /// The Automerge change.
+        bytes: Vec<u8>,
+    },
+    /// This seat is at the table, or no longer.
+    Place {
+        /// At the table.
+        at_table: bool,
+    },
+    /// This seat leaves for good; it asks nobody.
+    Leave {
+        /// By the seat, over the room and itself, so that it can be shown to anybody.
+        signature: Sig,
+    },
+    /// This seat wants that one removed.
+    Remove {
+        /// Whom.
+        seat: SeatNumber,
+    },
+    /// This seat vouches for a newcomer at the table.
+    Vouch {
+        /// The newcomer's encoded offer.
+        offer: Vec<u8>,
+    },
+    /// This seat proposes to close.
+    Propose,
+    /// This seat agrees to close.
+    Vote(Vote),
+    /// The proposal lapsed, or this seat changed its mind in time.
+    Retract {
+        /// Which proposal.
+        proposal: ProposalId,
+    },
+    /// The chair asks everybody to fold the notes here.
+    FoldAt {
+        /// The generation to come.
+        generation: u32,
+        /// The document's heads at which to fold.
+        heads: Vec<[u8; 32]>,
+    },
+    /// This seat folded and obtained this.
+    Folded {
+        /// The generation to come.
+        generation: u32,
+        /// Hash of the folded document's bytes.
+        hash: [u8; 16],
+    },
+    /// The chair says that the fold is agreed: the old generation is over.
+    FoldDone {
+        /// The generation that begins.
+        generation: u32,
+        /// Hash of the folded document's bytes.
+        hash: [u8; 16],
+    },
+}
+
+/// A proposal to close: by whom, and its number in that seat's line.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct ProposalId(pub SeatNumber, pub u32);
+
+/// The consent of one seat to close. It can be shown to anybody who knows the seat's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vote {
+    /// To which proposal.
+    pub proposal: ProposalId,
+    /// Hash of the seats that must all agree.
+    pub set: [u8; 32],
+    /// Hash of the token that this seat shows once it has erased.
+    pub token_hash: [u8; 32],
+    /// By the seat, over talk, proposal, set and token hash.
+    pub signature: Sig,
+}
+
+/// One entry of a seat's line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// By whom.
+    pub seat: SeatNumber,
+    /// Its number in the line, from 1.
+    pub number: u32,
+    /// What it says.
+    pub body: Body,
+    /// By the seat, over talk, seat, number, chain and body.
+    pub signature: Sig,
+}
+
+impl Entry {
+    /// What is signed.
+    pub fn signed_parts(room: &[u8; 16], seat: SeatId, number: u32, chain: &[u8; 16], body: &Body) -> Vec<u8> {
+        [&room[..], &seat.0, &number.to_be_bytes(), chain, &encode(body)].concat()
+    }
+
+    fn chained(&self, before: &[u8; 16]) -> [u8; 16] {
+        hash16("alcove/1 chain", &[before, &encode(&self.body), &self.number.to_be_bytes()])
+    }
+}
+
+/// The head of one seat's line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// The number of its last entry, 0 for none.
+    pub number: u32,
+    /// The chain up to it.
+    pub chain: [u8; 16],
+}
+
+/// All lines of a room.
+#[derive(Default, Debug)]
+pub struct Log {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    seat: SeatId,
+    key: [u8; 32],
+    base: Head,
+    head: Head,
+    entries: VecDeque<Entry>,
+    waiting: BTreeMap<u32, Entry>,
+}
+
+/// How signatures are checked: `(key, domain, message, signature)`.
+pub type Verify = fn(&[u8; 32], &str, &[u8], &[u8; 64]) -> bool;
+
+impl Log {
+    /// Opens the line of the next seat, from `base` on.
+    pub fn open_line(&mut self, seat: SeatId, key: [u8; 32], base: Head) {
+        self.lines.push(Line { seat, key, base, head: base, entries: VecDeque::new(), waiting: BTreeMap::new() });
+    }
+
+    /// The head of a line; all zero if there is none.
+    pub fn head(&self, seat: SeatNumber) -> Head {
+        self.lines.get(usize::from(seat)).map(|line| line.head).unwrap_or_default()
+    }
+
+    /// All heads in the order of seats.
+    pub fn heads(&self) -> Vec<Head> {
+        self.lines.iter().map(|line| line.head).collect()
+    }
+
+    /// A fingerprint of all heads: equal ones mean that two members know the same.
+    pub fn digest(&self) -> [u8; 8] {
+        let heads: Vec<_> = self.heads().iter().flat_map(|head| [&head.number.to_be_bytes()[..], &head.chain].concat()).collect();
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&hash16("alcove/1 heads", &[&heads])[..8]);
+        digest
+    }
+
+    /// How many entries there ever were.
+    pub fn count(&self) -> u64 {
+        self.lines.iter().map(|line| u64::from(line.head.number)).sum()
+    }
+
+    /// The entries that are still held, in the order of seats.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lines.iter().flat_map(|line| &line.entries)
+    }
+
+    /// Adds the next entry of our own line, as made by [`Log::next_parts`] and signed.
+    pub fn append(&mut self, entry: Entry) {
+        if let Some(line) = self.lines.get_mut(usize::from(entry.seat)) {
+            line.push(entry);
+        }
+    }
+
+    /// The number and chain that a seat's next entry follows.
+    pub fn next(&self, seat: SeatNumber) -> (u32, [u8; 16]) {
+        let head = self.head(seat);
+        (head.number + 1, head.chain)
+    }
+
+    /// Takes an entry from a peer. Gives those that are now in order, to be acted on.
+    ///
+    /// # Errors
+    /// [`Fault::Forged`] if the signature does not fit this seat, number and chain: forged, or the seat said two things in one place;
+    /// [`Fault::TooMuch`] for an entry over its bounds or too far ahead; [`Fault::OutOfPlace`] for an unknown seat.
+    pub fn receive(&mut self, room: &[u8; 16], entry: Entry, verify: Verify) -> Result<Vec<Entry>, Fault> {
+        if encode(&entry.body).len() > ENTRY_BYTES_MAX {
+            return Err(Fault::TooMuch("entry"));
+        }
+        let line = self.lines.get_mut(usize::from(entry.seat)).ok_or(Fault::OutOfPlace("entry"))?;
+        if entry.number <= line.head.number || line.waiting.contains_key(&entry.number) {
+            return Ok(Vec::new());
+        }
+        if entry.number - line.head.number > LINE_WAITING_MAX {
+            return Err(Fault::TooMuch("entries ahead"));
+        }
+        line.waiting.insert(entry.number, entry);
+        let mut ready = Vec::new();
+        while let Some(entry) = line.waiting.remove(&(line.head.number + 1)) {
+            let message = Entry::signed_parts(room, line.seat, entry.number, &line.head.chain, &entry.body);
+            if !verify(&line.key, "entry", &message, &entry.signature.to_bytes()) {
+                // Keep nothing of what came behind it either: it will be asked for again and come from somebody else.
+                line.waiting.clear();
+                return if ready.is_empty() { Err(Fault::Forged("entry")) } else { Ok(ready) };
+            }
+            line.push(entry.clone());
+            ready.push(entry);
+        }
+        Ok(ready)
+    }
+
+    /// What somebody with these numbers lacks and we hold, at most `bytes_max` of it, oldest first.
+    pub fn missing(&self, numbers: &[u32], bytes_max: usize) -> Vec<Entry> {
+        let mut left = bytes_max;
+        let lines = self.lines.iter().enumerate();
+        lines
+            .flat_map(|(seat, line)| {
+                let known = numbers.get(seat).copied().unwrap_or(0);
+                line.entries.iter().filter(move |entry| entry.number > known)
+            })
+            .take_while(|entry| {
+                let size = encode(entry).len();
+                let fits = size <= left;
+                left = left.saturating_sub(size);
+                fits
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Whether somebody with these numbers has something that we lack.
+    pub fn lacks(&self, numbers: &[u32]) -> bool {
+        numbers.iter().enumerate().any(|(seat, number)| *number > self.head(seat as SeatNumber).number)
+    }
+
+    /// Lets go of every entry for which `keep` says no, from the front of each line only: what is kept stays gapless.
+    pub fn compact(&mut self, keep: impl Fn(&Entry) -> bool) -> Vec<(SeatNumber, u32)> {
+        let mut gone = Vec::new();
+        for line in &mut self.lines {
+            while line.entries.front().is_some_and(|entry| !keep(entry)) {
+                if let Some(entry) = line.entries.pop_front() {
+                    line.base = Head { number: entry.number, chain: entry.chained(&line.base.chain) };
+                    gone.push((entry.seat, entry.number));
+                }
+            }
+        }
+        gone
+    }
+
+    /// Where each line begins, for a restart.
+    pub fn bases(&self) -> Vec<Head> {
+        self.lines.iter().map(|line| line.base).collect()
+    }
+
+    /// Takes over from a member who held more: skips what is compacted there and missing here. Lines that are ahead stay.
+    pub fn skip_to(&mut self, bases: &[Head]) -> bool {
+        let mut skipped = false;
+        for (line, base) in self.lines.iter_mut().zip(bases) {
+            if base.number > line.head.number {
+                (line.base, line.head, skipped) = (*base, *base, true);
+                line.entries.clear();
+                line.waiting.retain(|number, _| *number > base.number);
+            }
+        }
+        skipped
+    }
+}
+
+impl Line {
+    fn push(&mut self, entry: Entry) {
+        self.head = Head { number: entry.number, chain: entry.chained(&self.head.chain) };
+        self.entries.push_back(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signature scheme of one line: enough to test lines, not to protect anything.
+    fn verify(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {
+        signature[..16] == hash16(domain, &[key, message])
+    }
+
+    fn log() -> Log {
+        let mut log = Log::default();
+        (0..2).for_each(|seat| log.open_line(SeatId([seat; 16]), [seat; 32], Head::default()));
+        log
+    }
+
+    fn say(log: &mut Log, seat: SeatNumber, text: &str) -> Entry {
+        let (number, chain) = log.next(seat);
+        let body = Body::Say { text: text.into() };
+        let message = Entry::signed_parts(&[0; 16], SeatId([seat; 16]), number, &chain, &body);
+        let mut signature = [0; 64];
+        signature[..16].copy_from_slice(&hash16("entry", &[&[seat; 32], &message]));
+        let entry = Entry { seat, number, body, signature: signature.into() };
+        log.append(entry.clone());
+        entry
+    }
+
+    #[test]
+    fn entries_are_delivered_in_order_and_once_however_they_come() {
+        let (mut author, mut reader) = (log(), log());
+        let entries: Vec<_> = (0..5).map(|n| say(&mut author, 0, &n.to_string())).collect();
+        let mut delivered = Vec::new();
+        for index in [3, 1, 1, 4, 0, 2, 2, 0] {
+            delivered.extend(reader.receive(&[0; 16], entries[index].clone(), verify).unwrap());
+        }
+        assert_eq!(delivered, entries);
+        assert_eq!(reader.digest(), author.digest());
+    }
+
+    #[test]
+    fn a_seat_that_says_two_things_in_one_place_is_noticed() {
+        let (mut author, mut twin, mut reader) = (log(), log(), log());
+        let (one, other) = (say(&mut author, 0, "yes"), say(&mut twin, 0, "no"));
+        let next = say(&mut author, 0, "indeed");
+        assert_eq!(reader.receive(&[0; 16], other, verify).unwrap().len(), 1);
+        assert_eq!(reader.receive(&[0; 16], one, verify), Ok(vec![]), "the place is taken");
+        assert_eq!(reader.receive(&[0; 16], next, verify), Err(Fault::Forged("entry")), "and the other line does not go on here");
+    }
+
+    #[test]
+    fn a_forged_entry_is_refused_and_the_true_one_still_comes_in() {
+        let (mut author, mut reader) = (log(), log());
+        let entry = say(&mut author, 0, "true");
+        let forged = Entry { body: Body::Say { text: "false".into() }, ..entry.clone() };
+        assert_eq!(reader.receive(&[0; 16], forged, verify), Err(Fault::Forged("entry")));
+        assert_eq!(reader.receive(&[0; 16], entry.clone(), verify), Ok(vec![entry]));
+    }
+
+    #[test]
+    fn numbers_alone_tell_what_is_missing_and_compaction_keeps_lines_gapless() {
+        let (mut author, mut reader) = (log(), log());
+        let entries: Vec<_> = (0..10).map(|n| say(&mut author, 1, &n.to_string())).collect();
+        for entry in &entries[..4] {
+            reader.receive(&[0; 16], entry.clone(), verify).unwrap();
+        }
+        assert!(reader.lacks(&[0, 10]) && !author.lacks(&[0, 4]));
+        assert_eq!(author.missing(&[0, 4], 1 << 20), entries[4..]);
+        assert_eq!(author.compact(|entry| entry.number > 6).len(), 6);
+        assert_eq!(author.missing(&[0, 4], 1 << 20), entries[6..], "the rest comes with the document");
+        assert!(reader.skip_to(&author.bases()));
+        for entry in &entries[6..] {
+            reader.receive(&[0; 16], entry.clone(), verify).unwrap();
+        }
+        assert_eq!(reader.digest(), author.digest());
+    }
+}

@@ -1,0 +1,1303 @@
+//! An open room: its group, its log, and who is heard; what a member sends and what it does with what it hears.
+//!
+//! Laws: only the chair commits, and only for reasons that every member can check; a message opens once, an entry is acted on once;
+//! what is missing is found by beacons and asked for by numbers; a vote to close ends one's own writing.
+
+use super::beacon::{Beacon, Trickle};
+use super::close::{self, Afterlife, Certificate, ClosedSeat, Closing, Ending, Receipt, SeatEnd};
+use super::door::Door;
+use super::entry::{Body, Entry, Head, Log, ProposalId, SeatNumber, Sig};
+use super::group::{Group, GroupError, Opened, SeatKeys, Staged, verify};
+use super::roster::{Roster, Standing};
+use super::seats::{Founding, HostDoor, Offer, ToGuest, ToHost, open_request, tell, tell_encoded};
+use super::succession::{Consent, Succession};
+use crate::proto::board::Terms;
+use crate::proto::config::{
+    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CERTIFICATE_HOURS, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX,
+    EARLY_MAX, EPOCH_KEYS_MAX, MARKER_HOURS, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
+};
+use crate::proto::cx::{Cx, Post, Via};
+use crate::proto::error::{Fault, Refused};
+use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
+use crate::proto::io::{Event, ReadKey, Scope};
+use crate::proto::secret::{Key, hash16};
+use crate::proto::time::{Duration, Instant, WallTime};
+use crate::proto::wire::message::Assembler;
+use crate::proto::wire::parcel::{Parcel, ParcelKeys};
+use crate::proto::wire::{decode, encode};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What members send each other, sealed under the keys of an epoch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Message {
+    /// An MLS PrivateMessage with entries.
+    Sealed(Vec<u8>),
+    /// An MLS commit of the chair, and the proofs of devices that came back.
+    Commit { bytes: Vec<u8>, returned: Vec<Returned> },
+    /// A sign of life.
+    Beacon(Beacon),
+    /// What I know; send what I lack.
+    Ask { numbers: Vec<u32> },
+    /// What somebody types, before it is a change.
+    Preview(Preview),
+    /// For one who missed what is folded away: where the lines begin now, and the document.
+    Skip { bases: Vec<Head>, generation: u32, document: Vec<u8> },
+    /// Steps to a new term.
+    Consent(Consent),
+}
+
+/// Keystrokes on their way, never stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Preview {
+    /// Who types.
+    pub seat: SeatNumber,
+    /// Where in the text, in characters.
+    pub at: u32,
+    /// How many characters go.
+    pub delete: u32,
+    /// What comes.
+    pub insert: String,
+}
+
+/// A device that lost its keys asks back in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rejoin {
+    /// Its former number.
+    pub old: SeatNumber,
+    /// Its new seat.
+    pub offer: Offer,
+    /// By its re-join key, over the room and both seats.
+    pub signature: Sig,
+}
+
+/// A returned device as a commit names it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Returned {
+    old: SeatNumber,
+    newer: SeatId,
+    signature: Sig,
+}
+
+/// All that one who is admitted later needs to take part.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// What the card promised.
+    pub terms: Terms,
+    /// Whose card.
+    card: CardId,
+    founding: Key,
+    term: u32,
+    chair: SeatNumber,
+    roster: Roster,
+    heads: Vec<Head>,
+    opened: WallTime,
+    /// The fold that the document is of.
+    pub generation: u32,
+    /// The notes, saved.
+    pub document: Vec<u8>,
+    returned: Vec<Returned>,
+}
+
+/// What survives a lost forgetting key: enough to ask back in and to learn of the end, and nothing that opens content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stub {
+    /// Re-admits this device.
+    pub rejoin_key: Key,
+    /// Our number.
+    pub number: SeatNumber,
+    /// Our seat, and the key that verifies our vote.
+    pub seat: SeatId,
+    /// See above.
+    pub key: [u8; 32],
+    /// The room's id.
+    pub room: [u8; 16],
+    /// Hands the request in.
+    pub door: [u8; 32],
+    /// Or here.
+    pub door_mailbox: WriteName,
+    /// Tells certificates.
+    pub afterlife: Afterlife,
+    /// Where the room's parcels lie at the relay.
+    pub bucket: u16,
+    /// What the card promised: for the end of the talk.
+    pub expires_hours: u32,
+}
+
+impl Stub {
+    /// The request by which this device asks back in as another seat.
+    pub fn rejoin(&self, newer: &SeatId, offer: Offer) -> Rejoin {
+        let signature = super::group::sign(&self.rejoin_key, "re-join", &[&self.room, &self.seat.0, &newer.0]).into();
+        Rejoin { old: self.number, offer, signature }
+    }
+
+    /// Whether a certificate ends the talk for this device: it holds, and our own vote is in it.
+    pub fn accepts(&self, certificate: &Certificate) -> bool {
+        certificate.holds(&self.room) && certificate.seats.iter().any(|seat| seat.seat == self.seat && seat.key == self.key)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    terms: Terms,
+    card: CardId,
+    founding: Key,
+    term: u32,
+    chair: SeatNumber,
+    me: SeatNumber,
+    roster: Roster,
+    epochs: VecDeque<Epoch>,
+    commits: VecDeque<(u64, Vec<u8>)>,
+    closing: Closing,
+    returned: Vec<Returned>,
+    rejoin_key: Key,
+    host: Option<HostDoor>,
+    opened: WallTime,
+    remaining: Duration,
+    bases: Vec<Head>,
+    read_only: bool,
+    to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
+    succession: Succession,
+}
+
+/// The keys by which an epoch's parcels are recognised and opened.
+#[derive(Clone, Serialize, Deserialize)]
+struct Epoch {
+    term: u32,
+    epoch: u64,
+    secret: Key,
+}
+
+/// What the room asks the node to do with what it heard.
+#[derive(Debug)]
+pub enum Effect {
+    /// A change of the notes by this seat.
+    Change {
+        /// By whom.
+        seat: SeatNumber,
+        /// Its number in the seat's line.
+        number: u32,
+        /// Of which fold.
+        generation: u32,
+        /// As received.
+        bytes: Vec<u8>,
+    },
+    /// Somebody's saved document, to be checked before use.
+    Document {
+        /// Of which fold.
+        generation: u32,
+        /// As received.
+        bytes: Vec<u8>,
+    },
+    /// Somebody types.
+    Preview(Preview),
+    /// Somebody lacks what is folded away.
+    SkipWanted,
+    /// A word of the fold, by this seat.
+    Fold(SeatNumber, Body),
+    /// Everybody agreed: erase.
+    Closed(Certificate),
+    /// Our seat was removed: erase.
+    Removed,
+}
+
+/// An open room as one member sees it.
+pub struct Room {
+    talk: TalkId,
+    room: [u8; 16],
+    meta: Meta,
+    keys: SeatKeys,
+    group: Group,
+    log: Log,
+    assembler: Assembler,
+    trickle: Trickle,
+    next_relay_beacon: Option<Instant>,
+    ask_at: Option<Instant>,
+    last_ask: Option<Instant>,
+    last_commits_sent: Option<Instant>,
+    early: VecDeque<Vec<u8>>,
+    held_commit: Option<(Vec<u8>, Vec<Returned>)>,
+    heard: BTreeMap<SeatNumber, Heard>,
+    answered: BTreeMap<(SeatNumber, u32), Instant>,
+    admissions: Vec<Admission>,
+    commit_at: Option<Instant>,
+    deadline: Instant,
+    contact: Contact,
+    fold_heads: Option<Vec<Head>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    any: Option<Instant>,
+    link: Option<Instant>,
+}
+
+enum Admission {
+    New(Offer),
+    Return(Rejoin),
+}
+
+/// Whether what is shown has been checked against the others since the last absence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Contact {
+    /// No absence since the last word from another.
+    Fresh,
+    /// Away too long: a transport is being asked.
+    Checking {
+        /// Give up then.
+        until: Instant,
+    },
+    /// Nobody answered: shown, and said to be unchecked.
+    Unchecked,
+}
+
+impl Room {
+    /// Opens the room that was just founded.
+    pub fn found(cx: &mut Cx<'_>, talk: TalkId, founding: Founding) -> Result<Room, Fault> {
+        let Founding { group, keys, terms, card, door, to_tell } = founding;
+        let founding = group.export("alcove/1 founding", &[]).map_err(|_| Fault::OutOfPlace("founding"))?;
+        let mut roster = Roster::default();
+        group.roster().iter().for_each(|member| drop(roster.admit(member.seat, member.key)));
+        let me = roster.number(keys.id()).ok_or(Fault::OutOfPlace("founding"))?;
+        let opened = cx.wall;
+        let heads = vec![Head::default(); group.roster().len()];
+        let mut room = Room::assemble(cx, talk, group, keys, MetaStart { terms, card, founding, term: 1, chair: 0, me, roster, opened, heads });
+        room.meta.host = door;
+        room.meta.to_tell = to_tell;
+        let to_tell: Vec<_> = room.meta.to_tell.iter().map(|(_, reply, mailbox, message)| (*reply, *mailbox, message.clone())).collect();
+        to_tell.iter().for_each(|(reply, mailbox, message)| tell_encoded(cx, talk, reply, *mailbox, message));
+        room.enter(cx);
+        Ok(room)
+    }
+
+    /// Enters a room that stands, with what the chair sent.
+    ///
+    /// # Errors
+    /// A [`Fault`] if the state does not fit the group, or breaks a rule.
+    pub fn join(cx: &mut Cx<'_>, talk: TalkId, group: Group, keys: SeatKeys, state: &[u8]) -> Result<(Room, State), Fault> {
+        let state: State = decode(state, "room state")?;
+        let me = state.roster.number(keys.id()).ok_or(Fault::OutOfPlace("room state"))?;
+        let sits = |member: &super::group::Member| {
+            state.roster.number(member.seat).and_then(|n| state.roster.seat(n)).is_some_and(|seat| seat.key == member.key)
+        };
+        if !group.roster().iter().all(sits) || state.heads.len() != state.roster.seats().count() {
+            return Err(Fault::OutOfPlace("room state"));
+        }
+        let start = MetaStart {
+            terms: state.terms.clone(),
+            card: state.card,
+            founding: state.founding.clone(),
+            term: state.term,
+            chair: state.chair,
+            me,
+            roster: state.roster.clone(),
+            opened: state.opened,
+            heads: state.heads.clone(),
+        };
+        let mut room = Room::assemble(cx, talk, group, keys, start);
+        room.meta.returned = state.returned.clone();
+        room.enter(cx);
+        Ok((room, state))
+    }
+
+    fn assemble(cx: &mut Cx<'_>, talk: TalkId, group: Group, keys: SeatKeys, start: MetaStart) -> Room {
+        let MetaStart { terms, card, founding, term, chair, me, roster, opened, heads } = start;
+        let mut log = Log::default();
+        roster.seats().zip(&heads).for_each(|((_, seat), head)| log.open_line(seat.id, seat.key, *head));
+        let remaining = WallTime::from_hours(terms.expires_hours).since(cx.wall);
+        let meta = Meta {
+            terms,
+            card,
+            founding,
+            term,
+            chair,
+            me,
+            roster,
+            epochs: VecDeque::new(),
+            commits: VecDeque::new(),
+            closing: Closing::default(),
+            returned: Vec::new(),
+            rejoin_key: Key(cx.rng.bytes()),
+            host: None,
+            opened,
+            remaining,
+            bases: heads,
+            read_only: false,
+            to_tell: Vec::new(),
+            succession: Succession::default(),
+        };
+        Room::with(cx.now, talk, group, keys, meta, log)
+    }
+
+    fn with(now: Instant, talk: TalkId, group: Group, keys: SeatKeys, meta: Meta, log: Log) -> Room {
+        Room {
+            talk,
+            room: hash16("alcove/1 room", &[&meta.founding.0]),
+            deadline: now + meta.remaining,
+            meta,
+            keys,
+            group,
+            log,
+            assembler: Assembler::default(),
+            trickle: Trickle::new(now),
+            next_relay_beacon: None,
+            ask_at: None,
+            last_ask: None,
+            last_commits_sent: None,
+            early: VecDeque::new(),
+            held_commit: None,
+            heard: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            admissions: Vec::new(),
+            commit_at: None,
+            contact: Contact::Fresh,
+            fold_heads: None,
+        }
+    }
+
+    /// The first things a member does: keys of the epoch, the stub, its first entry.
+    fn enter(&mut self, cx: &mut Cx<'_>) {
+        self.push_epoch();
+        cx.put(Scope::Durable, &stub_name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
+        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        let rejoin_key = ed25519_dalek::SigningKey::from_bytes(&self.meta.rejoin_key.0).verifying_key().to_bytes();
+        self.append(cx, Body::Hello { rejoin_key });
+        cx.tell(Event::TalkOpened(self.talk));
+    }
+
+    /// Goes on after a restart, from the records of this talk's scope.
+    pub fn restore(now: Instant, talk: TalkId, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Room> {
+        let meta: Meta = decode(records.get(&b"room"[..])?, "room").ok()?;
+        let seat: Vec<u8> = decode(records.get(&b"seat"[..])?, "seat").ok()?;
+        let keys = SeatKeys::from_bytes(&seat).ok()?;
+        let group_records = records.iter().filter_map(|(name, value)| Some((name.strip_prefix(b"g/")?, &value[..])));
+        let group = Group::restore(&keys, group_records).ok()?;
+        let mut log = Log::default();
+        let bases = meta.bases.iter().copied().chain(std::iter::repeat(Head::default()));
+        meta.roster.seats().zip(bases).for_each(|((_, seat), base)| log.open_line(seat.id, seat.key, base));
+        let entries = records.iter().filter(|(name, _)| name.starts_with(b"e/"));
+        for entry in entries.filter_map(|(_, value)| decode::<Entry>(value, "entry").ok()) {
+            log.append(entry);
+        }
+        let mut room = Room::with(now, talk, group, keys, meta, log);
+        room.contact = Contact::Checking { until: now + CHECK_TIME_MAX };
+        Some(room)
+    }
+
+    // ---- what a member may ask -------------------------------------------------------------------------------------------------
+
+    /// Says something to all.
+    ///
+    /// # Errors
+    /// [`Refused::OutOfRange`]: shorten it; [`Refused::Closing`]; [`Refused::ReadOnly`].
+    pub fn say(&mut self, cx: &mut Cx<'_>, text: &str) -> Result<(), Refused> {
+        self.may_write()?;
+        if text.trim().is_empty() || text.chars().count() > SAY_CHARS_MAX {
+            return Err(Refused::OutOfRange);
+        }
+        self.append(cx, Body::Say { text: text.to_owned() });
+        Ok(())
+    }
+
+    /// Whether this member may still write.
+    ///
+    /// # Errors
+    /// [`Refused::Closing`] after our vote, [`Refused::ReadOnly`] in a room below its minimum.
+    pub fn may_write(&self) -> Result<(), Refused> {
+        if self.meta.closing.votes.contains_key(&self.meta.me) {
+            return Err(Refused::Closing);
+        }
+        if self.meta.read_only { Err(Refused::ReadOnly) } else { Ok(()) }
+    }
+
+    /// Sends a committed change of the notes.
+    pub fn change(&mut self, cx: &mut Cx<'_>, generation: u32, bytes: Vec<u8>) {
+        self.append(cx, Body::Change { generation, bytes });
+    }
+
+    /// Sends a word of the fold.
+    pub fn fold(&mut self, cx: &mut Cx<'_>, body: Body) {
+        self.append(cx, body);
+    }
+
+    /// Sends keystrokes to whoever is within two hops.
+    pub fn preview(&mut self, cx: &mut Cx<'_>, at: u32, delete: u32, insert: String) {
+        let preview = Message::Preview(Preview { seat: self.meta.me, at, delete, insert });
+        let post = Post::new(&self.current_keys(), &preview).ephemeral().within_hops(1);
+        if post.is_small() {
+            cx.post(post);
+        }
+    }
+
+    /// Proposes to close, or agrees to what is proposed.
+    pub fn close(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
+        if self.meta.closing.votes.contains_key(&self.meta.me) {
+            return Vec::new();
+        }
+        if self.meta.closing.proposal.is_none() {
+            self.append(cx, Body::Propose);
+        }
+        self.vote(cx)
+    }
+
+    /// Wants a seat removed.
+    ///
+    /// # Errors
+    /// [`Refused::UnknownSeat`] if it does not sit here or is our own.
+    pub fn remove(&mut self, cx: &mut Cx<'_>, seat: SeatNumber) -> Result<(), Refused> {
+        let sits = self.meta.roster.seat(seat).is_some_and(|other| other.standing == Standing::Sits);
+        if !sits || seat == self.meta.me {
+            return Err(Refused::UnknownSeat);
+        }
+        self.append(cx, Body::Remove { seat });
+        Ok(())
+    }
+
+    /// Says goodbye; the caller erases.
+    pub fn leave(&mut self, cx: &mut Cx<'_>) {
+        let signature = close::leave(&self.keys, &self.room);
+        self.append(cx, Body::Leave { signature });
+        self.withdraw_card(cx);
+    }
+
+    /// Vouches for a newcomer whose words were compared.
+    ///
+    /// # Errors
+    /// [`Refused::Full`], [`Refused::Closing`].
+    pub fn vouch(&mut self, cx: &mut Cx<'_>, offer: Vec<u8>) -> Result<(), Refused> {
+        self.may_write()?;
+        if self.meta.roster.sitting().count() >= usize::from(self.meta.terms.seats_max) {
+            return Err(Refused::Full);
+        }
+        self.append(cx, Body::Vouch { offer });
+        Ok(())
+    }
+
+    /// Notes that this seat is at the table, or no longer.
+    pub fn place(&mut self, cx: &mut Cx<'_>, at_table: bool) {
+        if self.meta.roster.seat(self.meta.me).is_some_and(|seat| seat.at_table != at_table) {
+            self.append(cx, Body::Place { at_table });
+        }
+    }
+
+    // ---- what comes in ---------------------------------------------------------------------------------------------------------
+
+    /// The keys that recognise this parcel, if it is for an epoch of this room.
+    pub fn recognise(&self, parcel: &Parcel) -> Option<ParcelKeys> {
+        self.meta.epochs.iter().rev().map(|epoch| ParcelKeys::new(&epoch.secret)).find(|keys| keys.recognises(parcel))
+    }
+
+    /// Takes the content of a parcel that [`Room::recognise`] recognised.
+    ///
+    /// # Errors
+    /// A [`Fault`]: a member broke a rule.
+    pub fn receive(&mut self, cx: &mut Cx<'_>, content: &[u8], via: Via) -> Result<Vec<Effect>, Fault> {
+        let Some(message) = self.assembler.take(content)? else { return Ok(Vec::new()) };
+        match decode(&message, "room message")? {
+            Message::Sealed(bytes) => self.take_sealed(cx, bytes, via),
+            Message::Commit { bytes, returned } => self.take_commit(cx, bytes, returned),
+            Message::Beacon(beacon) => {
+                self.take_beacon(cx, &beacon, via);
+                Ok(Vec::new())
+            }
+            Message::Ask { numbers } => Ok(self.take_ask(cx, &numbers)),
+            Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
+            Message::Skip { bases, generation, document } => Ok(self.take_skip(cx, &bases, generation, document)),
+            Message::Consent(consent) => self.take_consent(cx, consent),
+        }
+    }
+
+    /// The doors through which this member is asked for seats, with their mailboxes: the card's, and the room's own for returning
+    /// devices. Only the chair answers.
+    pub fn doors(&self) -> Vec<(Door, ReadKey)> {
+        let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
+        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
+    }
+
+    /// Takes a request that came through one of [`Room::doors`].
+    ///
+    /// # Errors
+    /// A [`Fault`] if it does not hold.
+    pub fn take_request(&mut self, cx: &mut Cx<'_>, door: &Door, sealed: &[u8]) -> Result<(), Fault> {
+        let known = |seat| self.meta.roster.number(seat).and_then(|n| self.meta.roster.seat(n)).map(|s| super::group::Member { seat, key: s.key });
+        let (member, request) = open_request(door, sealed, known)?;
+        match request {
+            // A founding message that was lost: whoever still asks has not heard it.
+            ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
+            ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
+            ToHost::Rejoin(rejoin) if self.is_chair() => {
+                self.check_rejoin(rejoin.old, member.seat, &rejoin.signature)?;
+                self.queue_admission(cx, member.seat, Admission::Return(rejoin));
+            }
+            ToHost::Offer(_) | ToHost::Rejoin(_) | ToHost::Reveal { .. } | ToHost::StandUp => {}
+        }
+        Ok(())
+    }
+
+    fn tell_founding_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
+        let known = self.meta.to_tell.iter().find(|(other, ..)| *other == seat).cloned();
+        known.is_some_and(|(_, reply, mailbox, message)| {
+            tell_encoded(cx, self.talk, &reply, mailbox, &message);
+            true
+        })
+    }
+
+    fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
+        let queued = |other: &Admission| other.offer().key_package == admission.offer().key_package;
+        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX {
+            return;
+        }
+        let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
+        let closing = self.meta.closing.proposal.is_some();
+        if matches!(admission, Admission::New(_)) && (full || closing) {
+            return tell(cx, self.talk, admission.offer(), &ToGuest::Declined);
+        }
+        self.admissions.push(admission);
+        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+    }
+
+    fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
+        let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
+        let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
+        match verify(&key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
+            true => Ok(()),
+            false => Err(Fault::Forged("re-join")),
+        }
+    }
+
+    fn take_sealed(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>, via: Via) -> Result<Vec<Effect>, Fault> {
+        match self.group.open(&bytes) {
+            Ok(Opened::Message { from, plaintext, .. }) => {
+                self.persist_group(cx);
+                if let Some(number) = self.meta.roster.number(from) {
+                    self.hear(cx.now, number, via);
+                }
+                let entries: Vec<Entry> = decode(&plaintext, "entries")?;
+                let mut effects = Vec::new();
+                for entry in entries {
+                    self.answered.insert((entry.seat, entry.number), cx.now);
+                    for ready in self.log.receive(&self.room, entry, verify_entry)? {
+                        self.persist_entry(cx, &ready);
+                        effects.extend(self.act(cx, ready)?);
+                    }
+                }
+                effects.extend(self.retry_held_commit(cx)?);
+                self.persist(cx);
+                Ok(effects)
+            }
+            Ok(Opened::Commit(_)) => Err(Fault::OutOfPlace("commit")),
+            Err(GroupError::Later { .. }) => {
+                if self.early.len() == EARLY_MAX {
+                    self.early.pop_front();
+                }
+                self.early.push_back(bytes);
+                self.trickle.reset(cx.rng, cx.now);
+                Ok(Vec::new())
+            }
+            Err(GroupError::Replayed | GroupError::TooOld | GroupError::Removed) => Ok(Vec::new()),
+            Err(GroupError::Malformed | GroupError::Forged | GroupError::Foreign | GroupError::Refused(_) | GroupError::UnknownSeat | GroupError::Broken) => {
+                Err(Fault::Forged("group message"))
+            }
+        }
+    }
+
+    fn take_commit(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>, returned: Vec<Returned>) -> Result<Vec<Effect>, Fault> {
+        let staged = match self.group.open(&bytes) {
+            Ok(Opened::Commit(staged)) => staged,
+            Ok(Opened::Message { .. }) => return Err(Fault::OutOfPlace("message")),
+            Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => return Ok(Vec::new()),
+            Err(_) => return Err(Fault::Forged("commit")),
+        };
+        if self.meta.roster.seat(self.meta.chair).is_none_or(|chair| chair.id != staged.committer) {
+            return Err(Fault::OutOfPlace("commit of a seat that is not the chair"));
+        }
+        for device in &returned {
+            self.check_rejoin(device.old, device.newer, &device.signature)?;
+        }
+        if !self.is_justified(&staged, &returned) {
+            // The reasons are on their way: the commit waits for them.
+            self.held_commit = Some((bytes, returned));
+            self.ask_at.get_or_insert(cx.now + ASK_INTERVAL);
+            return Ok(Vec::new());
+        }
+        let (added, removed) = (staged.added.clone(), staged.removed.clone());
+        let removes_me = removed.contains(&self.keys.id());
+        let epoch = self.group.epoch();
+        self.group.merge(*staged).map_err(|_| Fault::Forged("commit"))?;
+        self.keep_commit(epoch, &Message::Commit { bytes, returned: returned.clone() });
+        if removes_me {
+            return Ok(vec![Effect::Removed]);
+        }
+        self.seat_changes(&added, &returned);
+        self.push_epoch();
+        self.persist_group(cx);
+        self.persist(cx);
+        self.trickle.reset(cx.rng, cx.now);
+        cx.tell(Event::TalkChanged(self.talk));
+        let mut effects = Vec::new();
+        for early in std::mem::take(&mut self.early) {
+            effects.extend(self.take_sealed(cx, early, Via::Link).unwrap_or_default());
+        }
+        effects.extend(self.revote(cx));
+        Ok(effects)
+    }
+
+    /// A removal needs the seat's goodbye, a majority, or its device back in the same commit; an addition needs a free seat.
+    fn is_justified(&self, staged: &Staged, returned: &[Returned]) -> bool {
+        let is_back = |number: SeatNumber| {
+            returned.iter().any(|device| device.old == number && staged.added.iter().any(|member| member.seat == device.newer))
+        };
+        let may_go = |seat: &SeatId| {
+            self.meta.roster.number(*seat).is_some_and(|number| {
+                let standing = self.meta.roster.seat(number).map(|seat| seat.standing);
+                standing == Some(Standing::Left) || self.meta.roster.is_removal_agreed(number) || is_back(number)
+            })
+        };
+        let seats = self.meta.roster.sitting().count() + staged.added.len() - returned.len().min(staged.added.len());
+        staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
+    }
+
+    fn retry_held_commit(&mut self, cx: &mut Cx<'_>) -> Result<Vec<Effect>, Fault> {
+        match self.held_commit.take() {
+            Some((bytes, returned)) => self.take_commit(cx, bytes, returned),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Brings roster and log up to date with a merged commit.
+    fn seat_changes(&mut self, added: &[super::group::Member], returned: &[Returned]) {
+        for member in added {
+            if let Some(number) = self.meta.roster.admit(member.seat, member.key) {
+                self.log.open_line(member.seat, member.key, Head::default());
+                self.meta.bases.push(Head::default());
+                for device in returned.iter().filter(|device| device.newer == member.seat) {
+                    if let Some(old) = self.meta.roster.seat_mut(device.old) {
+                        old.standing = Standing::Replaced(number);
+                    }
+                    self.meta.returned.push(device.clone());
+                }
+            }
+        }
+        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
+        let gone: Vec<_> = self.meta.roster.sitting().filter(|(_, seat)| !seated.contains(&seat.id)).map(|(number, _)| number).collect();
+        for number in gone {
+            if let Some(seat) = self.meta.roster.seat_mut(number) {
+                seat.standing = Standing::Removed;
+            }
+        }
+    }
+
+    fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {
+        self.hear(cx.now, beacon.seat, via);
+        let here = (self.meta.term, self.group.epoch());
+        if (beacon.term, beacon.epoch) < here {
+            self.send_commits(cx, beacon.epoch);
+        } else if (beacon.term, beacon.epoch) == here && beacon.digest != self.log.digest() {
+            self.trickle.reset(cx.rng, cx.now);
+            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
+            self.ask_at.get_or_insert(cx.now + delay);
+        }
+    }
+
+    fn take_ask(&mut self, cx: &mut Cx<'_>, numbers: &[u32]) -> Vec<Effect> {
+        if self.log.lacks(numbers) {
+            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
+            self.ask_at.get_or_insert(cx.now + delay);
+        }
+        let now = cx.now;
+        self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
+        let missing: Vec<_> = self.log.missing(numbers, ANSWER_BYTES_MAX).into_iter().filter(|e| !self.answered.contains_key(&(e.seat, e.number))).collect();
+        for batch in batches(missing) {
+            batch.iter().for_each(|entry| drop(self.answered.insert((entry.seat, entry.number), now)));
+            self.send_entries(cx, &batch);
+        }
+        let folded_away = self.log.bases().iter().zip(numbers).any(|(base, number)| *number < base.number);
+        if folded_away { vec![Effect::SkipWanted] } else { Vec::new() }
+    }
+
+    fn take_skip(&mut self, cx: &mut Cx<'_>, bases: &[Head], generation: u32, document: Vec<u8>) -> Vec<Effect> {
+        if !self.log.skip_to(bases) {
+            return Vec::new();
+        }
+        self.meta.bases = self.log.bases();
+        self.persist(cx);
+        vec![Effect::Document { generation, bytes: document }]
+    }
+
+    /// Acts on an entry that is new and in order: ours as well as others'.
+    fn act(&mut self, cx: &mut Cx<'_>, entry: Entry) -> Result<Vec<Effect>, Fault> {
+        let Entry { seat, number, body, .. } = entry;
+        let mut effects = Vec::new();
+        match body {
+            Body::Hello { rejoin_key } => {
+                if let Some(seat) = self.meta.roster.seat_mut(seat) {
+                    seat.rejoin_key.get_or_insert(rejoin_key);
+                }
+                let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
+                self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
+            }
+            Body::Say { .. } => cx.tell(Event::Said(self.talk)),
+            Body::Change { generation, bytes } => effects.push(Effect::Change { seat, number, generation, bytes }),
+            Body::Place { at_table } => {
+                if let Some(seat) = self.meta.roster.seat_mut(seat) {
+                    seat.at_table = at_table;
+                }
+            }
+            Body::Leave { signature } => {
+                let leaver = self.meta.roster.seat_mut(seat).ok_or(Fault::OutOfPlace("goodbye"))?;
+                if !close::leave_holds(&self.room, leaver.id, &leaver.key, &signature) {
+                    return Err(Fault::Forged("goodbye"));
+                }
+                leaver.standing = Standing::Left;
+                self.meta.closing.votes.remove(&seat);
+                effects.extend(self.revote(cx));
+            }
+            Body::Remove { seat: target } => {
+                self.meta.roster.vote_removal(seat, target);
+            }
+            Body::Vouch { offer } => {
+                let offer: Offer = decode(&offer, "vouched offer")?;
+                let member = super::group::check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
+                if self.is_chair() {
+                    self.queue_admission(cx, member.seat, Admission::New(offer));
+                }
+            }
+            Body::Propose => {
+                let proposal = (ProposalId(seat, number), cx.now);
+                self.meta.closing.proposal.get_or_insert(proposal);
+            }
+            Body::Vote(vote) => {
+                let voter = self.meta.roster.seat(seat).ok_or(Fault::OutOfPlace("vote"))?;
+                if !close::vote_holds(&self.room, voter.id, &voter.key, &vote) {
+                    return Err(Fault::Forged("vote"));
+                }
+                self.meta.closing.proposal.get_or_insert((vote.proposal, cx.now));
+                self.meta.closing.votes.insert(seat, vote);
+            }
+            Body::Retract { .. } => {
+                self.meta.closing.votes.remove(&seat);
+                if self.meta.closing.votes.is_empty() {
+                    self.meta.closing.proposal = None;
+                }
+            }
+            Body::FoldAt { .. } | Body::Folded { .. } | Body::FoldDone { .. } => effects.push(Effect::Fold(seat, body)),
+        }
+        if self.is_chair() && self.next_removal().is_some() {
+            self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        }
+        effects.extend(self.certificate().map(Effect::Closed));
+        cx.tell(Event::TalkChanged(self.talk));
+        Ok(effects)
+    }
+
+    // ---- what goes out ---------------------------------------------------------------------------------------------------------
+
+    /// Signs, remembers, acts on and sends an entry of our own.
+    fn append(&mut self, cx: &mut Cx<'_>, body: Body) -> Vec<Effect> {
+        let (number, chain) = self.log.next(self.meta.me);
+        let message = Entry::signed_parts(&self.room, self.keys.id(), number, &chain, &body);
+        let signature = self.keys.sign("entry", &[&message]).into();
+        let entry = Entry { seat: self.meta.me, number, body, signature };
+        self.log.append(entry.clone());
+        self.persist_entry(cx, &entry);
+        self.send_entries(cx, std::slice::from_ref(&entry));
+        // Our own entries are made to hold, and a change of ours is in the document already.
+        let effects = match &entry.body {
+            Body::Change { .. } => Vec::new(),
+            _ => self.act(cx, entry).unwrap_or_default(),
+        };
+        self.persist(cx);
+        effects
+    }
+
+    fn send_entries(&mut self, cx: &mut Cx<'_>, entries: &[Entry]) {
+        let Ok(sealed) = self.group.seal(cx.rng, &encode(&entries)) else { return };
+        self.persist_group(cx);
+        let post = Post::new(&self.current_keys(), &Message::Sealed(sealed)).with_mailbox(self.mailbox(cx), self.talk);
+        cx.post(post);
+    }
+
+    fn send_commits(&mut self, cx: &mut Cx<'_>, from: u64) {
+        if self.last_commits_sent.is_some_and(|at| cx.now.since(at) < ASK_INTERVAL) {
+            return;
+        }
+        self.last_commits_sent = Some(cx.now);
+        let commits: Vec<_> = self.meta.commits.iter().filter(|(epoch, _)| *epoch >= from).cloned().collect();
+        for (epoch, message) in commits {
+            if let Some(keys) = self.keys_of(epoch) {
+                let mut post = Post::new(&keys, &()).with_mailbox(self.mailbox(cx), self.talk);
+                post.message = message;
+                cx.post(post);
+            }
+        }
+    }
+
+    /// Sends the beginning of all lines and the document to whoever missed what is folded away.
+    pub fn send_skip(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
+        let skip = Message::Skip { bases: self.log.bases(), generation, document };
+        cx.post(Post::new(&self.current_keys(), &skip).with_mailbox(self.mailbox(cx), self.talk));
+    }
+
+    /// Lets go of changes of former generations.
+    pub fn compact(&mut self, cx: &mut Cx<'_>, generation: u32) {
+        let folded = |entry: &Entry| matches!(&entry.body, Body::Change { generation: of, .. } if *of < generation);
+        let gone = self.log.compact(|entry| !folded(entry));
+        self.meta.bases = self.log.bases();
+        gone.iter().for_each(|(seat, number)| cx.delete(Scope::Talk(self.talk), &entry_name(*seat, *number)));
+        self.persist(cx);
+    }
+
+    fn beacon(&mut self, cx: &mut Cx<'_>, to_relay: bool) {
+        let beacon = Beacon {
+            seat: self.meta.me,
+            term: self.meta.term,
+            epoch: self.group.epoch(),
+            digest: self.log.digest(),
+            wall_minutes: cx.wall.minutes(),
+        };
+        // The epoch before knows us too: whoever lags there learns that there is a commit to ask for.
+        let post = Post::new(&self.current_keys(), &Message::Beacon(beacon)).ephemeral();
+        let mailbox = if to_relay { self.mailbox(cx) } else { None };
+        cx.post(post.with_mailbox(mailbox, self.talk));
+    }
+
+    // ---- close -----------------------------------------------------------------------------------------------------------------
+
+    fn vote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
+        let proposal = self.meta.closing.proposal.map_or(ProposalId(self.meta.me, 0), |(proposal, _)| proposal);
+        let token = *self.meta.closing.token.get_or_insert_with(|| cx.rng.bytes());
+        let vote = close::vote(&self.keys, &self.room, proposal, self.meta.roster.close_set(&self.room), &token);
+        self.append(cx, Body::Vote(vote))
+    }
+
+    /// When the set of those who must agree has changed since our vote, our consent goes over to the new one.
+    fn revote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
+        let set = self.meta.roster.close_set(&self.room);
+        match self.meta.closing.votes.get(&self.meta.me) {
+            Some(vote) if vote.set != set => self.vote(cx),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The certificate, once every seat that must has agreed over the same set.
+    fn certificate(&self) -> Option<Certificate> {
+        let set = self.meta.roster.close_set(&self.room);
+        let agreed = |number: SeatNumber| self.meta.closing.votes.get(&number).is_some_and(|vote| vote.set == set);
+        if !self.meta.roster.closers().all(|(number, _)| agreed(number)) {
+            return None;
+        }
+        let end = |number: SeatNumber, standing: Standing| -> Option<SeatEnd> {
+            match standing {
+                Standing::Sits | Standing::Removed => self.meta.closing.votes.get(&number).cloned().map(SeatEnd::Voted),
+                Standing::Left => self.log.entries().find_map(|entry| match (&entry.body, entry.seat == number) {
+                    (Body::Leave { signature }, true) => Some(SeatEnd::Left(*signature)),
+                    _ => None,
+                }),
+                Standing::Replaced(_) => {
+                    let device = self.meta.returned.iter().find(|device| device.old == number)?;
+                    let by = self.meta.roster.seat(number)?.rejoin_key?;
+                    Some(SeatEnd::Replaced { by, newer: device.newer, signature: device.signature })
+                }
+            }
+        };
+        let seats = self.meta.roster.seats();
+        let seats = seats.map(|(number, seat)| Some(ClosedSeat { seat: seat.id, key: seat.key, end: end(number, seat.standing)? }));
+        seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
+    }
+
+    fn afterlife(&self) -> Afterlife {
+        Afterlife::new(&self.meta.founding)
+    }
+
+    /// Whether a certificate that came from elsewhere ends this room: it holds, and everybody we know is in it with the key we know.
+    pub fn accepts(&self, certificate: &Certificate) -> bool {
+        let known = |(_, seat): (SeatNumber, &super::roster::Seat)| {
+            certificate.seats.iter().any(|closed| closed.seat == seat.id && closed.key == seat.key)
+        };
+        certificate.holds(&self.room) && self.meta.roster.seats().all(known)
+    }
+
+    /// What remains once this room is erased, and the last words to send: the certificate for those who are away, our confirmation.
+    pub fn finish(&mut self, cx: &mut Cx<'_>, ending: Ending, certificate: Option<&Certificate>) -> Receipt {
+        let mailbox = Some(cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name());
+        let afterlife = self.afterlife();
+        let until = cx.event.ends.hours() + MARKER_HOURS;
+        let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
+        let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until);
+        if let Some(certificate) = certificate {
+            let mut post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
+            post.mailbox = mailbox;
+            cx.post(post);
+        }
+        if let (Some(token), Ending::Closed) = (self.meta.closing.token, ending) {
+            receipt.confirm(&token);
+            let mut post = Post::new(&receipt.afterlife.receipt_keys(), &token).for_hours(CERTIFICATE_HOURS);
+            post.mailbox = mailbox;
+            cx.post(post);
+        }
+        self.withdraw_card(cx);
+        receipt
+    }
+
+    /// Takes the card off the board, if it is ours.
+    pub fn withdraw_card(&mut self, cx: &mut Cx<'_>) {
+        if let Some(host) = self.meta.host.take() {
+            let mut host = host;
+            let (_, signed) = host.next_card(false);
+            let mut post = Post::new(&cx.event.board, &signed).for_hours(24);
+            post.mailbox = Some(cx.event.board_mailbox().write_name());
+            cx.post(post);
+        }
+    }
+
+    // ---- chair -----------------------------------------------------------------------------------------------------------------
+
+    /// Whether this seat may commit.
+    pub fn is_chair(&self) -> bool {
+        self.meta.chair == self.meta.me
+    }
+
+    /// Whether a commit is due: the node then calls [`Room::commit`] with the notes.
+    pub fn wants_commit(&self, now: Instant) -> bool {
+        self.is_chair() && self.commit_at.is_some_and(|at| at <= now)
+    }
+
+    fn next_removal(&self) -> Option<SeatNumber> {
+        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
+        let may_go = |number: SeatNumber, standing: Standing| match standing {
+            Standing::Left => true,
+            Standing::Sits => self.meta.roster.is_removal_agreed(number),
+            Standing::Removed | Standing::Replaced(_) => false,
+        };
+        let mut seats = self.meta.roster.seats().filter(|(number, seat)| *number != self.meta.me && seated.contains(&seat.id) && may_go(*number, seat.standing));
+        seats.next().map(|(number, _)| number)
+    }
+
+    /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
+    pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
+        self.commit_at = None;
+        let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
+            Some(place) => {
+                let admission = self.admissions.remove(place);
+                let remove = match &admission {
+                    Admission::Return(rejoin) => self.meta.roster.seat(rejoin.old).map(|seat| seat.id),
+                    Admission::New(_) => None,
+                };
+                (vec![admission], remove)
+            }
+            None => match self.next_removal().and_then(|number| self.meta.roster.seat(number)) {
+                Some(seat) => (Vec::new(), Some(seat.id)),
+                None => (std::mem::take(&mut self.admissions), None),
+            },
+        };
+        let add: Vec<_> = admissions.iter().map(|admission| admission.offer().key_package.clone()).collect();
+        let epoch = self.group.epoch();
+        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
+        let returned: Vec<_> = admissions.iter().filter_map(Admission::returned).collect();
+        let message = Message::Commit { bytes: committed.commit, returned: returned.clone() };
+        let old_keys = self.current_keys();
+        self.keep_commit(epoch, &message);
+        let added: Vec<_> = add.iter().filter_map(|package| super::group::check_key_package(package).ok()).collect();
+        self.seat_changes(&added, &returned);
+        self.push_epoch();
+        self.persist_group(cx);
+        self.persist(cx);
+        cx.post(Post::new(&old_keys, &message).with_mailbox(self.mailbox(cx), self.talk));
+        if let Some(welcome) = committed.welcome {
+            let state = encode(&self.state(generation, document.to_vec()));
+            for admission in &admissions {
+                tell(cx, self.talk, admission.offer(), &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
+            }
+        }
+        if self.next_removal().is_some() || !self.admissions.is_empty() {
+            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        }
+        self.revote(cx);
+        self.trickle.reset(cx.rng, cx.now);
+        cx.tell(Event::TalkChanged(self.talk));
+    }
+
+    fn state(&self, generation: u32, document: Vec<u8>) -> State {
+        State {
+            terms: self.meta.terms.clone(),
+            card: self.meta.card,
+            founding: self.meta.founding.clone(),
+            term: self.meta.term,
+            chair: self.meta.chair,
+            roster: self.meta.roster.clone(),
+            heads: self.log.heads(),
+            opened: self.meta.opened,
+            generation,
+            document,
+            returned: self.meta.returned.clone(),
+        }
+    }
+
+    // ---- time ------------------------------------------------------------------------------------------------------------------
+
+    /// Does what is due. Says whether the talk's time is over.
+    pub fn tick(&mut self, cx: &mut Cx<'_>) -> bool {
+        if self.deadline <= cx.now {
+            return true;
+        }
+        if self.trickle.next() <= cx.now {
+            self.beacon(cx, false);
+            self.trickle.sent(cx.rng, cx.now);
+        }
+        if self.next_relay_beacon.is_some_and(|at| at <= cx.now) {
+            self.next_relay_beacon = Some(cx.now + RELAY_BEACON_INTERVAL);
+            if !self.rests(cx.now) {
+                self.beacon(cx, true);
+            }
+        }
+        if self.ask_at.is_some_and(|at| at <= cx.now) {
+            self.ask_at = None;
+            if self.last_ask.is_none_or(|at| cx.now.since(at) >= ASK_INTERVAL) {
+                self.last_ask = Some(cx.now);
+                let numbers = self.log.heads().iter().map(|head| head.number).collect();
+                let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
+                cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+            } else {
+                self.ask_at = Some(cx.now + ASK_INTERVAL);
+            }
+        }
+        if matches!(self.contact, Contact::Checking { until } if until <= cx.now) {
+            self.contact = Contact::Unchecked;
+            cx.tell(Event::TalkChanged(self.talk));
+        }
+        self.lapse(cx);
+        self.leave_table_if_alone(cx);
+        self.remember_time(cx);
+        self.succeed(cx);
+        false
+    }
+
+    /// When [`Room::tick`] or [`Room::commit`] has something to do next.
+    pub fn poll_timeout(&self) -> Instant {
+        let checking = match self.contact {
+            Contact::Checking { until } => Some(until),
+            Contact::Fresh | Contact::Unchecked => None,
+        };
+        let commit = self.commit_at.filter(|_| self.is_chair());
+        let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
+        let due = [Some(self.trickle.next()), Some(self.deadline), self.next_relay_beacon, self.ask_at, checking, commit, lapse];
+        due.into_iter().flatten().min().unwrap_or(self.deadline)
+    }
+
+    fn lapse(&mut self, cx: &mut Cx<'_>) {
+        let Some((proposal, since)) = self.meta.closing.proposal else { return };
+        if cx.now.since(since) < PROPOSAL_TIME_MAX {
+            return;
+        }
+        self.meta.closing.proposal = None;
+        if self.meta.closing.votes.contains_key(&self.meta.me) {
+            self.append(cx, Body::Retract { proposal });
+        }
+        self.meta.closing.votes.clear();
+        self.persist(cx);
+        cx.tell(Event::TalkChanged(self.talk));
+    }
+
+    fn leave_table_if_alone(&mut self, cx: &mut Cx<'_>) {
+        let at_table = self.meta.roster.seat(self.meta.me).is_some_and(|seat| seat.at_table);
+        let last = self.heard.values().filter_map(|heard| heard.link).max();
+        if at_table && last.is_some_and(|last| cx.now.since(last) > TABLE_SILENCE_MAX) {
+            self.append(cx, Body::Place { at_table: false });
+        }
+    }
+
+    fn remember_time(&mut self, cx: &mut Cx<'_>) {
+        let remaining = Duration::from_micros(self.deadline.0.saturating_sub(cx.now.0));
+        if self.meta.remaining.saturating_sub(remaining) >= Duration::from_secs(600) {
+            self.meta.remaining = remaining;
+            self.persist(cx);
+        }
+    }
+
+    /// Somebody is heard again after a time alone, or a transport came up: whether anything is newer must be asked.
+    pub fn check(&mut self, cx: &mut Cx<'_>) {
+        let last = self.heard.values().filter_map(|heard| heard.any).max();
+        if last.is_none_or(|last| cx.now.since(last) > ABSENCE_MAX) && self.contact == Contact::Fresh {
+            self.contact = Contact::Checking { until: cx.now + CHECK_TIME_MAX };
+        }
+        self.trickle.reset(cx.rng, cx.now);
+    }
+
+    /// The relay came up: say there what we know.
+    pub fn relay_up(&mut self, cx: &mut Cx<'_>) {
+        self.next_relay_beacon = Some(cx.now + cx.rng.between(Duration::from_millis(200), Duration::from_secs(2)));
+    }
+
+    /// A transport answered that nothing newer is there.
+    pub fn nothing_newer(&mut self, cx: &mut Cx<'_>) {
+        if self.contact != Contact::Fresh {
+            self.contact = Contact::Fresh;
+            cx.tell(Event::TalkChanged(self.talk));
+        }
+    }
+
+    fn hear(&mut self, now: Instant, seat: SeatNumber, via: Via) {
+        if seat == self.meta.me || self.meta.roster.seat(seat).is_none() {
+            return;
+        }
+        let heard = self.heard.entry(seat).or_default();
+        heard.any = Some(now);
+        if via == Via::Link {
+            heard.link = Some(now);
+        }
+        self.contact = Contact::Fresh;
+    }
+
+    /// Whether the online leg rests: everybody who sits is at the table and was heard over a link a moment ago.
+    pub fn rests(&self, now: Instant) -> bool {
+        let near = |number: SeatNumber| {
+            number == self.meta.me || self.heard.get(&number).and_then(|heard| heard.link).is_some_and(|at| now.since(at) <= TABLE_SILENCE_MAX)
+        };
+        self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
+    }
+
+    // ---- succession (the rule is in `succession`) --------------------------------------------------------------------------------
+
+    fn take_consent(&mut self, _cx: &mut Cx<'_>, _consent: Consent) -> Result<Vec<Effect>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn succeed(&mut self, _cx: &mut Cx<'_>) {}
+
+    // ---- records and keys --------------------------------------------------------------------------------------------------------
+
+    fn push_epoch(&mut self) {
+        if let Ok(secret) = self.group.export("alcove/1 parcels", &self.meta.term.to_be_bytes()) {
+            self.meta.epochs.push_back(Epoch { term: self.meta.term, epoch: self.group.epoch(), secret });
+        }
+        while self.meta.epochs.len() > EPOCH_KEYS_MAX {
+            self.meta.epochs.pop_front();
+        }
+    }
+
+    fn keep_commit(&mut self, epoch: u64, message: &Message) {
+        self.meta.commits.push_back((epoch, encode(message)));
+        while self.meta.commits.len() > COMMITS_MAX {
+            self.meta.commits.pop_front();
+        }
+    }
+
+    fn current_keys(&self) -> ParcelKeys {
+        match self.meta.epochs.back() {
+            Some(epoch) => ParcelKeys::new(&epoch.secret),
+            None => ParcelKeys::new(&self.meta.founding.derive("alcove/1 no epoch", &[])),
+        }
+    }
+
+    fn keys_of(&self, epoch: u64) -> Option<ParcelKeys> {
+        let known = self.meta.epochs.iter().find(|known| known.term == self.meta.term && known.epoch == epoch);
+        known.map(|known| ParcelKeys::new(&known.secret))
+    }
+
+    fn mailbox(&self, cx: &Cx<'_>) -> Option<WriteName> {
+        (!self.rests(cx.now)).then(|| cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name())
+    }
+
+    fn persist(&self, cx: &mut Cx<'_>) {
+        cx.put(Scope::Talk(self.talk), b"room", &self.meta);
+    }
+
+    fn persist_group(&mut self, cx: &mut Cx<'_>) {
+        for (name, value) in self.group.take_changes() {
+            let name = [b"g/", &name[..]].concat();
+            match value {
+                Some(value) => cx.out.push_back(crate::proto::io::Output::Persist(crate::proto::io::Persist::Put { scope: Scope::Talk(self.talk), name, value })),
+                None => cx.delete(Scope::Talk(self.talk), &name),
+            }
+        }
+    }
+
+    fn persist_entry(&self, cx: &mut Cx<'_>, entry: &Entry) {
+        cx.put(Scope::Talk(self.talk), &entry_name(entry.seat, entry.number), entry);
+    }
+
+    fn stub(&self, bucket: u16) -> Stub {
+        Stub {
+            rejoin_key: self.meta.rejoin_key.clone(),
+            number: self.meta.me,
+            seat: self.keys.id(),
+            key: self.keys.verifying_key(),
+            room: self.room,
+            door: room_door(&self.meta.founding).public(),
+            door_mailbox: room_mailbox(&self.meta.founding).write_name(),
+            afterlife: self.afterlife(),
+            bucket,
+            expires_hours: self.meta.terms.expires_hours,
+        }
+    }
+}
+
+struct MetaStart {
+    terms: Terms,
+    card: CardId,
+    founding: Key,
+    term: u32,
+    chair: SeatNumber,
+    me: SeatNumber,
+    roster: Roster,
+    opened: WallTime,
+    heads: Vec<Head>,
+}
+
+impl Admission {
+    fn offer(&self) -> &Offer {
+        match self {
+            Admission::New(offer) => offer,
+            Admission::Return(rejoin) => &rejoin.offer,
+        }
+    }
+
+    fn returned(&self) -> Option<Returned> {
+        match self {
+            Admission::New(_) => None,
+            Admission::Return(rejoin) => {
+                let member = super::group::check_key_package(&rejoin.offer.key_package).ok()?;
+                Some(Returned { old: rejoin.old, newer: member.seat, signature: rejoin.signature })
+            }
+        }
+    }
+}
+
+/// Under which name the stub of a talk is remembered.
+pub fn stub_name(talk: TalkId) -> Vec<u8> {
+    [b"stub/", &talk.0[..]].concat()
+}
+
+fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {
+    [b"e/", &[seat][..], &number.to_be_bytes()].concat()
+}
+
+fn room_door(founding: &Key) -> Door {
+    Door::from_seed(&founding.derive("alcove/1 room door", &[]))
+}
+
+fn room_mailbox(founding: &Key) -> ReadKey {
+    ReadKey(founding.derive("alcove/1 room mailbox", &[]))
+}
+
+fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {
+    verify(key, domain, &[message], signature)
+}
+
+/// Entries in portions that each fill a large parcel at most, if they can.
+fn batches(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let mut batches: Vec<Vec<Entry>> = Vec::new();
+    let mut room_left = 0;
+    for entry in entries {
+        let size = encode(&entry).len();
+        if size > room_left {
+            batches.push(Vec::new());
+            room_left = 3_000;
+        }
+        room_left = room_left.saturating_sub(size);
+        if let Some(batch) = batches.last_mut() {
+            batch.push(entry);
+        }
+    }
+    batches
+}
