@@ -22,4 +22,5 @@ pub mod link;
 pub mod mesh;
 pub mod board;
 pub mod mailbox;
+// Layer 2: the parts.
 pub mod talk;
