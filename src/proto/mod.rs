@@ -12,3 +12,7 @@ pub mod io;
 pub mod rng;
 pub mod secret;
 pub mod time;
+
+// Layer 2: the parts.
+pub mod job;
+pub mod notes;
