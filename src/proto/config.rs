@@ -31,8 +31,22 @@ pub const CHANGE_BYTES_MAX: usize = 64 * 1024;
 pub const CHANGE_OPS_MAX: usize = 4_096;
 /// Dependencies of one change.
 pub const CHANGE_DEPS_MAX: usize = 64;
+/// The changes of the notes that this device can take back, newest first: a minute of typing.
+pub const UNDO_CHANGES_MAX: usize = 64;
+/// The text of one agenda or action item: two lines on a phone, and still a small parcel.
+pub const ITEM_TEXT_BYTES_MAX: usize = 240;
+/// Items of the agenda, and of the action list: what a person still reads.
+pub const ITEMS_MAX: usize = 100;
+/// The name of a mark in the notes ("bold").
+pub const MARK_NAME_BYTES_MAX: usize = 16;
+/// The value of a mark in the notes ("true", or an address).
+pub const MARK_VALUE_BYTES_MAX: usize = 120;
+/// A change is cut when its estimate passes this: sealed and framed it still fits a small parcel.
+pub const CHANGE_CUT_BYTES: usize = 180;
 /// A saved document from a peer.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
+/// The same document with its columns inflated: honest ones grow two- to sixfold, a bomb a thousandfold.
+pub const DOCUMENT_INFLATED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A job that takes longer is ended by the shell.
 pub const JOB_TIME_MAX: Duration = Duration::from_secs(2);
 /// A job's worker may not use more memory.

@@ -55,6 +55,8 @@ bytes_id! {
     ParcelId[16];
     /// The address at the relay to which anybody who knows it may write: hash of the mailbox's read key.
     WriteName[16];
+    /// An item of the notes' agenda or action list: 8 random bytes drawn by whoever adds it.
+    ItemId[8];
 }
 
 /// One hop to a neighbour, numbered by the shell; never used twice.

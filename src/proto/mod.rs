@@ -24,3 +24,6 @@ pub mod board;
 pub mod mailbox;
 // Layer 2: the parts.
 pub mod talk;
+// Layer 2: the parts.
+pub mod job;
+pub mod notes;

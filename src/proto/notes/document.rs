@@ -1,0 +1,408 @@
+//! One seat's copy of the notes: edits in, changes out, changes of others in.
+//!
+//! Laws: every document of a talk begins with the same first change, byte for byte, so that all copies merge; a change carries no
+//! time, no message and no author; what is pending is in the views and in nothing else (heads, changes and the saved bytes know only
+//! what is committed); a change that breaks the document leaves it as it was.
+//! It does not judge foreign bytes: [`super::quarantine`] does, and [`Document::load`] and [`Document::adopt`] take only what passed.
+
+use super::carry::{Clash, Placement, carry};
+use super::chunk::change_hash;
+use super::edit::{Cost, Edit};
+use super::view::{ActionItem, AgendaItem, MarkSpan, Roots, View, items, spans};
+use crate::proto::config::{CHANGE_OPS_MAX, UNDO_CHANGES_MAX};
+use crate::proto::error::Refused;
+use crate::proto::id::SeatId;
+use crate::proto::secret::hash16;
+use automerge::transaction::{OwnedTransaction, Transactable};
+use automerge::{ActorId, Automerge, Change, ChangeHash, Cursor, ObjType, ROOT, ReadDoc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use thiserror::Error;
+
+/// The Automerge actor that a seat writes as in one fold generation, and the only one it may: 8 bytes of hash("alcove/1 actor").
+pub fn actor(seat: SeatId, generation: u32) -> Vec<u8> {
+    hash16("alcove/1 actor", &[&seat.0, &generation.to_le_bytes()])[..8].to_vec()
+}
+
+/// A change as it travels: one uncompressed change chunk of the Automerge storage format.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeBytes {
+    /// Its name: SHA-256 of the chunk without magic and checksum.
+    pub hash: [u8; 32],
+    /// The whole chunk.
+    pub bytes: Vec<u8>,
+}
+
+/// What [`Document::undo_mine`] took back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Undone {
+    /// There is nothing (more) to take back.
+    Nothing,
+    /// Pending edits: nobody else has them, so nothing is to be sent.
+    Pending,
+    /// A committed change: these changes take it back and are to be sent.
+    Changes(Vec<ChangeBytes>),
+}
+
+/// Why [`Document::adopt`] did nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum NotAdopted {
+    /// A change cannot straddle those of others.
+    #[error("commit and send the pending edits first")]
+    Pending,
+    /// The document has moved on since the quarantine, and what was sound then is not now.
+    #[error("run the changes through the quarantine again, against the document as it is now")]
+    Unproven,
+}
+
+/// The notes of one talk in one fold generation, as one seat has them.
+pub struct Document {
+    seat: SeatId,
+    generation: u32,
+    roots: Roots,
+    /// Everything committed.
+    settled: Automerge,
+    /// A copy of `settled` with the pending edits in its open transaction, while there are any.
+    writing: Option<Writing>,
+    /// The last changes of this seat that can be taken back, newest last. Not saved.
+    mine: Vec<ChangeHash>,
+}
+
+struct Writing {
+    transaction: OwnedTransaction,
+    cost: Cost,
+}
+
+impl Document {
+    /// The empty notes of a talk, generation 0. The first change is the same on every device.
+    pub fn new(seat: SeatId) -> Self {
+        let genesis = hash16("alcove/1 genesis", &[])[..8].to_vec();
+        let (settled, roots) = begin(&genesis, |_, _| {});
+        Self::over(settled, roots, seat, 0)
+    }
+
+    /// A document from its saved bytes: our own, or a peer's that the quarantine (`Job::Load`) found sound. `None` if it does not
+    /// load or has not our shape.
+    pub fn load(bytes: &[u8], seat: SeatId, generation: u32) -> Option<Self> {
+        let settled = Automerge::load(bytes).ok()?;
+        let roots = Roots::of(&settled)?;
+        Some(Self::over(settled, roots, seat, generation))
+    }
+
+    pub(super) fn over(mut settled: Automerge, roots: Roots, seat: SeatId, generation: u32) -> Self {
+        settled.set_actor(ActorId::from(actor(seat, generation)));
+        Self { seat, generation, roots, settled, writing: None, mine: Vec::new() }
+    }
+
+    /// How often these notes have been folded.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whose copy this is.
+    pub fn seat(&self) -> SeatId {
+        self.seat
+    }
+
+    /// Carries out edits, one after the other; they stay pending until [`Document::commit`].
+    ///
+    /// # Errors
+    /// [`Refused::OutOfRange`]: a position, id or length outside its bounds, or more than one change may hold: commit, split the
+    /// edit and go on. [`Refused::TooMany`]: the list is full. The edits before the refused one stand; it and those after it do not.
+    pub fn edit(&mut self, edits: &[Edit]) -> Result<(), Refused> {
+        for edit in edits {
+            let cost = self.writing.as_ref().map_or(Cost::default(), |writing| writing.cost).plus(edit.cost());
+            if !cost.fits() {
+                return Err(Refused::OutOfRange);
+            }
+            let writing = match self.writing.take() {
+                Some(writing) => self.writing.insert(writing),
+                None => self.writing.insert(Writing { transaction: open(self.settled.clone()), cost: Cost::default() }),
+            };
+            let done = edit.apply(&mut writing.transaction, &self.roots);
+            if done.is_ok() {
+                writing.cost = cost;
+            }
+            if writing.transaction.pending_ops() == 0 {
+                self.writing = None;
+            }
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Whether edits wait for [`Document::commit`].
+    pub fn has_pending(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// About how many bytes the pending edits will make as a change, rather too many than too few; 0 without any. The caller cuts
+    /// at `config::CHANGE_CUT_BYTES`.
+    pub fn pending_bytes(&self) -> usize {
+        let Some(writing) = &self.writing else { return 0 };
+        let heads = self.settled.get_heads().len();
+        // 75: chunk header, own actor, counters and column table; 9 for each other actor that operations refer to.
+        let others = usize::try_from(self.settled.stats().num_actors).unwrap_or(usize::MAX).min(writing.cost.operations + 1);
+        75 + 32 * heads + 9 * others + writing.cost.bytes
+    }
+
+    /// Closes the pending edits into one change, which others can have from now on. `None` if nothing is pending.
+    pub fn commit(&mut self) -> Option<ChangeBytes> {
+        let change = self.settle()?;
+        if self.mine.len() >= UNDO_CHANGES_MAX {
+            self.mine.remove(0);
+        }
+        self.mine.push(change.hash());
+        Some(bytes_of(&change))
+    }
+
+    fn settle(&mut self) -> Option<Change> {
+        let (settled, hash, _) = self.writing.take()?.transaction.commit();
+        self.settled = settled;
+        self.settled.get_change_by_hash(&hash?)
+    }
+
+    /// Takes back the pending edits, or else the last committed change of this seat that still stands: what it inserted and is still
+    /// there goes, what it deleted comes back where it was, and fields that nobody has changed since get their old values. What others
+    /// wrote in the meantime stays.
+    pub fn undo_mine(&mut self) -> Undone {
+        if self.writing.take().is_some() {
+            return Undone::Pending;
+        }
+        let Some(last) = self.mine.pop() else { return Undone::Nothing };
+        let Some(change) = self.settled.get_change_by_hash(&last) else { return Undone::Nothing };
+        let with = View::at(&self.settled, &self.roots, &[last]);
+        let without = View::at(&self.settled, &self.roots, change.deps());
+        let placement = self.placement_of(&with, last);
+        Undone::Changes(self.write(carry(&with, &without, &placement, &self.view(), Clash::KeepTheirs)))
+    }
+
+    /// Where each scalar value that was there at `then` is now, by its identity in the CRDT.
+    fn placement_of(&self, view: &View, then: ChangeHash) -> Placement {
+        let length = view.text.chars().count();
+        if self.settled.get_heads() == [then] {
+            return Placement::same(length);
+        }
+        let text = &self.roots.text;
+        let now = |place: usize| {
+            let cursor = self.settled.get_cursor(text, place, Some(&[then])).ok()?;
+            let position = self.settled.get_cursor_position(text, &cursor, None).ok()?;
+            let there = self.settled.get_cursor(text, position, None).ok()?;
+            (there == cursor).then_some(position)
+        };
+        Placement((0..length).map(now).collect())
+    }
+
+    /// Carries out edits of any size as changes of allowed size, and returns them. An edit that no longer applies is left out.
+    pub(super) fn write(&mut self, edits: Vec<Edit>) -> Vec<ChangeBytes> {
+        let mut changes = Vec::new();
+        for edit in edits.into_iter().flat_map(pieces) {
+            if self.edit(std::slice::from_ref(&edit)).is_err() && self.has_pending() {
+                changes.extend(self.settle().map(|change| bytes_of(&change)));
+                let _gone_meanwhile = self.edit(&[edit]);
+            }
+        }
+        changes.extend(self.settle().map(|change| bytes_of(&change)));
+        changes
+    }
+
+    /// Takes changes of others in, each found [`Sound`](crate::proto::io::Verdict::Sound) by the quarantine. Those that are there
+    /// already are skipped.
+    ///
+    /// The changes are applied to a copy of the live document instead of replacing it by the document the quarantine saved: the live
+    /// one may have moved on while the job ran, and what was committed meanwhile must not be lost. It also costs less than a load.
+    /// That this very combination was not tried is why it happens on a copy, guarded, and is read once before it goes live.
+    ///
+    /// # Errors
+    /// [`NotAdopted`]; the document is as it was.
+    pub fn adopt(&mut self, changes: &[impl AsRef<[u8]>]) -> Result<(), NotAdopted> {
+        if self.has_pending() {
+            return Err(NotAdopted::Pending);
+        }
+        let is_new = |bytes: &&[u8]| change_hash(bytes).is_none_or(|hash| !self.has(&hash));
+        let new: Vec<&[u8]> = changes.iter().map(AsRef::as_ref).filter(is_new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            let decoded: Vec<Change> = new.iter().map(|bytes| Change::try_from(*bytes).ok()).collect::<Option<_>>()?;
+            let hashes: Vec<ChangeHash> = decoded.iter().map(Change::hash).collect();
+            let mut next = self.settled.clone();
+            next.apply_changes(decoded).ok()?;
+            View::now(&next, &self.roots);
+            hashes.iter().all(|hash| next.get_change_meta_by_hash(hash).is_some()).then_some(next)
+        }));
+        let Ok(Some(next)) = applied else { return Err(NotAdopted::Unproven) };
+        self.settled = next;
+        Ok(())
+    }
+
+    /// The notes as this user sees them, pending edits included.
+    pub fn view(&self) -> View {
+        match &self.writing {
+            Some(writing) => View::now(&writing.transaction, &self.roots),
+            None => View::now(&self.settled, &self.roots),
+        }
+    }
+
+    /// The text, pending edits included.
+    pub fn text(&self) -> String {
+        match &self.writing {
+            Some(writing) => writing.transaction.text(&self.roots.text),
+            None => self.settled.text(&self.roots.text),
+        }
+        .unwrap_or_default()
+    }
+
+    /// The marks of the text, sorted, pending edits included.
+    pub fn marks(&self) -> Vec<MarkSpan> {
+        let marks = match &self.writing {
+            Some(writing) => writing.transaction.marks(&self.roots.text),
+            None => self.settled.marks(&self.roots.text),
+        };
+        spans(marks.unwrap_or_default())
+    }
+
+    /// The agenda, pending edits included.
+    pub fn agenda(&self) -> Vec<AgendaItem> {
+        match &self.writing {
+            Some(writing) => items(&writing.transaction, &self.roots.agenda, None),
+            None => items(&self.settled, &self.roots.agenda, None),
+        }
+    }
+
+    /// The actions, pending edits included.
+    pub fn actions(&self) -> Vec<ActionItem> {
+        match &self.writing {
+            Some(writing) => items(&writing.transaction, &self.roots.actions, None),
+            None => items(&self.settled, &self.roots.actions, None),
+        }
+    }
+
+    /// The committed changes that no other depends on, ascending. Equal heads mean equal notes.
+    pub fn heads(&self) -> Vec<[u8; 32]> {
+        let mut heads: Vec<[u8; 32]> = self.settled.get_heads().iter().map(|head| head.0).collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    /// How many changes are committed, the first one included. Cost grows with it: fold at 2,000.
+    pub fn change_count(&self) -> u64 {
+        self.settled.stats().num_changes
+    }
+
+    /// The committed document, compressed: for the vault, for a joiner and for the quarantine.
+    pub fn save(&self) -> Vec<u8> {
+        self.settled.save()
+    }
+
+    /// Whether the change is committed here.
+    pub fn has(&self, hash: &[u8; 32]) -> bool {
+        self.settled.get_change_meta_by_hash(&ChangeHash(*hash)).is_some()
+    }
+
+    /// Which of these changes are not here.
+    pub fn lacks(&self, hashes: &[[u8; 32]]) -> Vec<[u8; 32]> {
+        hashes.iter().filter(|hash| !self.has(hash)).copied().collect()
+    }
+
+    /// A committed change, to be sent to whoever lacks it.
+    pub fn change(&self, hash: &[u8; 32]) -> Option<ChangeBytes> {
+        self.settled.get_change_by_hash(&ChangeHash(*hash)).map(|change| bytes_of(&change))
+    }
+
+    /// Every change that somebody with these heads lacks, in the order of their dependencies. Heads unknown here are passed over.
+    pub fn changes_since(&self, heads: &[[u8; 32]]) -> Vec<ChangeBytes> {
+        let known: Vec<ChangeHash> = heads.iter().filter(|head| self.has(head)).map(|head| ChangeHash(*head)).collect();
+        self.settled.get_changes(&known).iter().map(bytes_of).collect()
+    }
+
+    /// A cursor that stays with the scalar value at `position`, or with the end of the text: at most 32 bytes, for the other seats.
+    /// `None` if the position lies outside, or its value is not committed yet and thus nothing to others.
+    pub fn cursor_at(&self, position: usize) -> Option<Vec<u8>> {
+        let text = &self.roots.text;
+        let (length, cursor) = match &self.writing {
+            Some(writing) => (writing.transaction.length(text), writing.transaction.get_cursor(text, position, None).ok()),
+            None => (self.settled.length(text), self.settled.get_cursor(text, position, None).ok()),
+        };
+        match cursor {
+            _ if position == length => Some(Cursor::End.to_bytes()),
+            Some(cursor) => {
+                self.settled.get_cursor_position(text, &cursor, None).ok()?;
+                Some(cursor.to_bytes())
+            }
+            None => None,
+        }
+    }
+
+    /// Where a cursor of another seat points now; if its place was deleted, to what followed it. `None` for bytes that are no cursor
+    /// or point at what is not here (yet).
+    pub fn position_of(&self, cursor: &[u8]) -> Option<usize> {
+        let cursor = read_cursor(cursor)?;
+        match &self.writing {
+            Some(writing) => writing.transaction.get_cursor_position(&self.roots.text, &cursor, None).ok(),
+            None => self.settled.get_cursor_position(&self.roots.text, &cursor, None).ok(),
+        }
+    }
+
+    pub(super) fn settled(&self) -> &Automerge {
+        &self.settled
+    }
+
+    pub(super) fn roots(&self) -> &Roots {
+        &self.roots
+    }
+}
+
+/// A document whose first change is made by `actor` alone: the three roots, then what `fill` writes. The same actor and filling give
+/// the same bytes.
+pub(super) fn begin(actor: &[u8], fill: impl FnOnce(&mut OwnedTransaction, &Roots)) -> (Automerge, Roots) {
+    const FRESH: &str = "a fresh document takes any key, and its roots are these";
+    let mut writing = open(Automerge::new().with_actor(ActorId::from(actor)));
+    let roots = Roots {
+        text: writing.put_object(ROOT, "text", ObjType::Text).expect(FRESH),
+        agenda: writing.put_object(ROOT, "agenda", ObjType::List).expect(FRESH),
+        actions: writing.put_object(ROOT, "actions", ObjType::List).expect(FRESH),
+    };
+    fill(&mut writing, &roots);
+    (writing.commit().0, roots)
+}
+
+pub(super) fn open(document: Automerge) -> OwnedTransaction {
+    document.into_transaction(None, None).expect("only a patch log can belong to another document, and there is none")
+}
+
+fn bytes_of(change: &Change) -> ChangeBytes {
+    ChangeBytes { hash: change.hash().0, bytes: change.raw_bytes().to_vec() }
+}
+
+/// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
+fn pieces(edit: Edit) -> Vec<Edit> {
+    const PIECE: usize = CHANGE_OPS_MAX / 4;
+    match edit {
+        Edit::Splice { at, delete, insert } if delete + insert.chars().count() > PIECE => {
+            let cuts = (0..delete).step_by(PIECE).rev();
+            let deletions = cuts.map(|cut| Edit::Splice { at: at + cut, delete: PIECE.min(delete - cut), insert: String::new() });
+            let characters: Vec<char> = insert.chars().collect();
+            let insertions = characters.chunks(PIECE).enumerate();
+            let insertions =
+                insertions.map(|(place, piece)| Edit::Splice { at: at + place * PIECE, delete: 0, insert: piece.iter().collect() });
+            deletions.chain(insertions).collect()
+        }
+        other => vec![other],
+    }
+}
+
+/// Reads a cursor of Automerge's byte format version 1, and only what [`Document::cursor_at`] writes: the end, or an operation with a
+/// counter that its own reader takes without a panic.
+fn read_cursor(bytes: &[u8]) -> Option<Cursor> {
+    match bytes {
+        [1, 2] => Some(Cursor::End),
+        [1, 3, actor_length, rest @ ..] if usize::from(*actor_length) <= 16 && rest.len() <= usize::from(*actor_length) + 6 => {
+            let counter = rest.get(usize::from(*actor_length)..rest.len().checked_sub(1)?)?;
+            let ends = counter.iter().position(|byte| byte & 0x80 == 0) == counter.len().checked_sub(1);
+            let fits = counter.len() < 5 || counter.last().is_some_and(|last| *last <= 0x0f);
+            (ends && fits && rest.last() == Some(&2)).then(|| Cursor::try_from(bytes).ok())?
+        }
+        _ => None,
+    }
+}
