@@ -10,5 +10,9 @@ pub mod error;
 pub mod id;
 pub mod io;
 pub mod rng;
+pub mod scheme;
 pub mod secret;
 pub mod time;
+
+// Layer 2: the parts.
+pub mod handoff;
