@@ -10,6 +10,7 @@ pub mod error;
 pub mod id;
 pub mod io;
 pub mod rng;
+pub mod scheme;
 pub mod secret;
 pub mod time;
 
@@ -27,3 +28,5 @@ pub mod talk;
 // Layer 2: the parts.
 pub mod job;
 pub mod notes;
+// Layer 2: the parts.
+pub mod handoff;
