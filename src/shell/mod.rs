@@ -1,3 +1,4 @@
 //! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
 
 pub mod picture;
+pub mod lan;
