@@ -2,3 +2,6 @@
 
 pub mod picture;
 pub mod lan;
+pub mod hardening;
+pub mod keystore;
+pub mod vault;
