@@ -42,7 +42,7 @@ pub const MARK_NAME_BYTES_MAX: usize = 16;
 /// The value of a mark in the notes ("true", or an address).
 pub const MARK_VALUE_BYTES_MAX: usize = 120;
 /// A change is cut when its estimate passes this: sealed and framed it still fits a small parcel.
-pub const CHANGE_CUT_BYTES: usize = 180;
+pub const CHANGE_CUT_BYTES: usize = 168;
 /// A saved document from a peer.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
 /// The same document with its columns inflated: honest ones grow two- to sixfold, a bomb a thousandfold.
@@ -150,3 +150,23 @@ pub const CHAIR_SILENCE_MAX_BY_RELAY: Duration = Duration::from_secs(600);
 pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(600);
 /// A doubted clock is believed after this much elapsed time.
 pub const CLOCK_DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Typing pauses this long before a change is cut.
+pub const CHANGE_IDLE: Duration = Duration::from_secs(3);
+/// Changes in one run through the quarantine.
+pub const QUARANTINE_BATCH_MAX: usize = 64;
+/// Remote changes that wait for the quarantine; more are dropped and asked for again.
+pub const QUARANTINE_QUEUE_MAX: usize = 4_096;
+/// A live preview is shown until its change comes, or for so long.
+pub const PREVIEW_TIME: Duration = Duration::from_secs(6);
+/// The document is folded when it has grown to so many changes (opening it costs 40 ms then).
+pub const FOLD_CHANGES: u64 = 2_000;
+/// A seat not heard for so long need not acknowledge a fold: it takes the folded document when it returns.
+pub const FOLD_HEARD_WITHIN: Duration = Duration::from_secs(600);
+
+/// A handoff code on the screen is replaced after this time.
+pub const CODE_FRESH: Duration = Duration::from_secs(45);
+/// And may still be used for so long, by whoever scanned it in the last moment.
+pub const CODE_GRACE: Duration = Duration::from_secs(45);
+/// Newcomers who may wait at one time.
+pub const NEWCOMERS_MAX: usize = 8;

@@ -19,14 +19,11 @@ pub mod cx;
 pub mod wire;
 
 // Layer 2: the parts. Siblings never import each other.
-pub mod link;
-pub mod mesh;
 pub mod board;
-pub mod mailbox;
-// Layer 2: the parts.
-pub mod talk;
-// Layer 2: the parts.
-pub mod job;
-pub mod notes;
-// Layer 2: the parts.
 pub mod handoff;
+pub mod job;
+pub mod link;
+pub mod mailbox;
+pub mod mesh;
+pub mod notes;
+pub mod talk;

@@ -1,7 +1,7 @@
 //! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
 
-pub mod picture;
-pub mod lan;
 pub mod hardening;
 pub mod keystore;
+pub mod lan;
+pub mod picture;
 pub mod vault;

@@ -10,6 +10,7 @@ mod chunk;
 mod diff;
 mod document;
 mod edit;
+pub mod exchange;
 mod fold;
 pub mod quarantine;
 mod view;

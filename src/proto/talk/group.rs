@@ -17,7 +17,7 @@ mod timeless;
 #[cfg(test)]
 mod tests;
 
-pub use seat::{KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, SeatKeys, check_key_package, verify};
+pub use seat::{KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, SeatKeys, check_key_package, sign, verify};
 
 use crate::proto::config::{PARCEL_LARGE_BYTES, PARCEL_PARTS_MAX};
 use crate::proto::error::Corrupt;

@@ -10,6 +10,3 @@ pub mod room;
 pub mod roster;
 pub mod seats;
 pub mod succession;
-//! A talk: the short-lived private room of a few seats, from the first seat taken to the last key destroyed.
-
-pub mod group;

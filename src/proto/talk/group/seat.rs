@@ -9,7 +9,7 @@ use super::{GroupError, Member};
 use crate::proto::error::Corrupt;
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
-use crate::proto::secret::hash;
+use crate::proto::secret::{Key, hash};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
@@ -176,6 +176,11 @@ pub(super) fn capabilities() -> Capabilities {
 /// Always valid: OpenMLS asks the OS's clock, so that any other lifetime would let the clock decide. A talk's expiry is ours to keep.
 pub(super) fn lifetime() -> Lifetime {
     Lifetime::init(0, u64::MAX)
+}
+
+/// Signs a statement with a key that is no seat's: the re-join key of a device.
+pub fn sign(secret: &Key, domain: &str, parts: &[&[u8]]) -> [u8; 64] {
+    SigningKey::from_bytes(&secret.0).sign(&statement(domain, parts)).to_bytes()
 }
 
 fn statement(domain: &str, parts: &[&[u8]]) -> Vec<u8> {

@@ -1,0 +1,308 @@
+//! One talk's notes as they live: local edits on their way out, remote changes on their way through the quarantine, and the fold.
+//!
+//! Laws: nothing remote touches the document before a job found it sound; a change that breaks its job is tried alone before its
+//! author is blamed; local edits are never lost, whatever comes in or folds meanwhile.
+
+use super::{Document, Edit, Undone, View, actor, change_hash, fold, rebase};
+use crate::proto::config::{CHANGE_CUT_BYTES, CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
+use crate::proto::error::Refused;
+use crate::proto::id::{JobId, SeatId};
+use crate::proto::io::{Answer, BoundChange, Job, Verdict};
+use crate::proto::secret::hash16;
+use crate::proto::time::Instant;
+use std::collections::VecDeque;
+
+/// The notes of one talk.
+pub struct Notes {
+    document: Document,
+    queue: VecDeque<Incoming>,
+    running: Option<Running>,
+    edited: Option<Instant>,
+    alone: bool,
+    waits: bool,
+    folding: Option<Folding>,
+}
+
+#[derive(Clone)]
+struct Incoming {
+    seat: SeatId,
+    generation: u32,
+    bytes: Vec<u8>,
+}
+
+enum Running {
+    Quarantine { id: JobId, batch: Vec<Incoming> },
+    Load { id: JobId, generation: u32, included: u64, bytes: Vec<u8> },
+}
+
+struct Folding {
+    generation: u32,
+    heads: Vec<[u8; 32]>,
+    folded: Option<Document>,
+}
+
+/// What came of a job.
+#[derive(Default, Debug)]
+pub struct Outcome {
+    /// The notes changed.
+    pub changed: bool,
+    /// Changes of our own to be sent: cut because others' came in, or carried over a fold.
+    pub own: Vec<Vec<u8>>,
+    /// Whose change was hostile.
+    pub hostile: Vec<SeatId>,
+    /// A document that others offered is in use: what is older may be let go.
+    pub replaced: bool,
+}
+
+impl Notes {
+    /// Empty notes.
+    pub fn new(seat: SeatId) -> Notes {
+        Notes::over(Document::new(seat))
+    }
+
+    /// Our own notes after a restart.
+    pub fn load(bytes: &[u8], seat: SeatId, generation: u32) -> Option<Notes> {
+        Document::load(bytes, seat, generation).map(Notes::over)
+    }
+
+    fn over(document: Document) -> Notes {
+        Notes { document, queue: VecDeque::new(), running: None, edited: None, alone: false, waits: false, folding: None }
+    }
+
+    /// What the notes say, our uncommitted edits included.
+    pub fn view(&self) -> View {
+        self.document.view()
+    }
+
+    /// Of which fold they are.
+    pub fn generation(&self) -> u32 {
+        self.document.generation()
+    }
+
+    /// Saved.
+    pub fn save(&self) -> Vec<u8> {
+        self.document.save()
+    }
+
+    /// The document's heads.
+    pub fn heads(&self) -> Vec<[u8; 32]> {
+        self.document.heads()
+    }
+
+    /// How many changes there are.
+    pub fn change_count(&self) -> u64 {
+        self.document.change_count()
+    }
+
+    /// How many changes wait for the quarantine or for what they depend on.
+    pub fn waiting(&self) -> usize {
+        self.queue.len() + usize::from(self.running.is_some())
+    }
+
+    /// Carries out local edits.
+    ///
+    /// # Errors
+    /// [`Refused::OutOfRange`], [`Refused::TooMany`]; the edits before the refused one stand.
+    pub fn edit(&mut self, now: Instant, edits: &[Edit]) -> Result<(), Refused> {
+        let done = self.document.edit(edits);
+        if self.document.has_pending() {
+            self.edited = Some(now);
+        }
+        done
+    }
+
+    /// Takes back our last edits; gives changes to send.
+    pub fn undo(&mut self) -> Vec<Vec<u8>> {
+        match self.document.undo_mine() {
+            Undone::Changes(changes) => changes.into_iter().map(|change| change.bytes).collect(),
+            Undone::Nothing | Undone::Pending => Vec::new(),
+        }
+    }
+
+    /// Cuts a change if typing paused long enough or it is large enough; gives it to be sent.
+    pub fn cut(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let idle = self.edited.is_some_and(|at| now.since(at) >= CHANGE_IDLE);
+        if !idle && self.document.pending_bytes() < CHANGE_CUT_BYTES {
+            return None;
+        }
+        self.commit()
+    }
+
+    /// Cuts a change now; gives it to be sent.
+    pub fn commit(&mut self) -> Option<Vec<u8>> {
+        self.edited = None;
+        self.document.commit().map(|change| change.bytes)
+    }
+
+    /// When [`Notes::cut`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.edited.map(|at| at + CHANGE_IDLE)
+    }
+
+    /// Queues a remote change. A change of ours comes back after a restart: it is tried like any other.
+    pub fn take(&mut self, seat: SeatId, generation: u32, bytes: Vec<u8>) {
+        let known = change_hash(&bytes).is_some_and(|hash| self.document.has(&hash));
+        if generation >= self.generation() && !known && self.queue.len() < QUARANTINE_QUEUE_MAX {
+            self.queue.push_back(Incoming { seat, generation, bytes });
+            self.waits = false;
+        }
+    }
+
+    /// Queues a document that a member sent, of this or a later fold. `included`: how many of our own changes are in it.
+    pub fn take_document(&mut self, id: JobId, generation: u32, included: u64, bytes: Vec<u8>) -> Option<Job> {
+        if generation < self.generation() || matches!(self.running, Some(Running::Load { .. })) {
+            return None;
+        }
+        let job = Job::Load { document: bytes.clone() };
+        self.running = Some(Running::Load { id, generation, included, bytes });
+        Some(job)
+    }
+
+    /// The next job, if there is something to try and none is running.
+    pub fn next_job(&mut self, id: JobId) -> Option<Job> {
+        let here = self.generation();
+        self.queue.retain(|incoming| incoming.generation >= here);
+        if self.running.is_some() || self.waits {
+            return None;
+        }
+        let count = if self.alone { 1 } else { QUARANTINE_BATCH_MAX };
+        let (batch, rest): (Vec<_>, Vec<_>) = {
+            let mut taken = 0;
+            std::mem::take(&mut self.queue).into_iter().partition(|incoming| {
+                taken += usize::from(incoming.generation == here);
+                incoming.generation == here && taken <= count
+            })
+        };
+        self.queue = rest.into();
+        if batch.is_empty() {
+            return None;
+        }
+        let bound = |incoming: &Incoming| BoundChange { actor: actor(incoming.seat, here), bytes: incoming.bytes.clone() };
+        let job = Job::Quarantine { document: self.document.save(), changes: batch.iter().map(bound).collect() };
+        self.running = Some(Running::Quarantine { id, batch });
+        Some(job)
+    }
+
+    /// Takes a job's answer; `None` if the job broke its limits.
+    pub fn answered(&mut self, id: JobId, answer: Option<&Answer>) -> Outcome {
+        match self.running.take() {
+            Some(Running::Quarantine { id: expected, batch }) if expected == id => self.quarantined(batch, answer),
+            Some(Running::Load { id: expected, generation, included, bytes }) if expected == id => {
+                if !matches!(answer, Some(Answer::Loaded { sound: true })) {
+                    return Outcome::default();
+                }
+                self.replace(generation, included, &bytes)
+            }
+            other => {
+                self.running = other;
+                Outcome::default()
+            }
+        }
+    }
+
+    fn quarantined(&mut self, batch: Vec<Incoming>, answer: Option<&Answer>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Some(Answer::Quarantined { verdicts, .. }) = answer else {
+            // The job broke its limits: one of the batch is to blame, and only alone can it be found.
+            if let [offender] = &batch[..] {
+                outcome.hostile.push(offender.seat);
+            } else {
+                self.alone = true;
+                batch.into_iter().rev().for_each(|incoming| self.queue.push_front(incoming));
+            }
+            return outcome;
+        };
+        let mut sound = Vec::new();
+        let mut waiting = Vec::new();
+        for (incoming, verdict) in batch.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Sound => sound.push(incoming),
+                Verdict::Waiting => waiting.push(incoming),
+                Verdict::Hostile => outcome.hostile.push(incoming.seat),
+            }
+        }
+        if self.queue.is_empty() {
+            self.alone = false;
+        }
+        if sound.is_empty() {
+            // Nothing to gain from trying the same again before something new comes.
+            self.waits = self.queue.is_empty();
+            self.queue.extend(waiting);
+            return outcome;
+        }
+        self.queue.extend(waiting);
+        outcome.own.extend(self.commit());
+        let changes: Vec<_> = sound.iter().map(|incoming| &incoming.bytes[..]).collect();
+        match self.document.adopt(&changes) {
+            Ok(()) => outcome.changed = true,
+            Err(_) => sound.into_iter().rev().for_each(|incoming| self.queue.push_front(incoming)),
+        }
+        outcome
+    }
+
+    /// Puts a sound document of others in the place of ours; what we wrote and it does not hold is carried over.
+    fn replace(&mut self, generation: u32, included: u64, bytes: &[u8]) -> Outcome {
+        let seat = self.document.seat();
+        let own = self.commit();
+        let Some(mut next) = Document::load(bytes, seat, generation) else { return Outcome::default() };
+        let own = if generation == self.generation() {
+            // The same fold: one document is a part of the other's history, and changes find their way by themselves.
+            let missing = self.document.changes_since(&next.heads());
+            let merged = next.adopt(&missing.iter().map(|change| &change.bytes).collect::<Vec<_>>());
+            if merged.is_err() {
+                return Outcome { own: own.into_iter().collect(), ..Outcome::default() };
+            }
+            own.into_iter().collect()
+        } else {
+            let mine = std::mem::replace(&mut self.document, Document::new(seat));
+            rebase(mine, included, &mut next).into_iter().map(|change| change.bytes).collect()
+        };
+        self.document = next;
+        self.folding = None;
+        self.waits = false;
+        Outcome { changed: true, own, hostile: Vec::new(), replaced: true }
+    }
+
+    // ---- fold --------------------------------------------------------------------------------------------------------------------
+
+    /// Whether the document has grown enough to be folded, and no fold is under way.
+    pub fn wants_fold(&self) -> bool {
+        self.folding.is_none() && self.change_count() >= FOLD_CHANGES
+    }
+
+    /// A fold at these heads is asked for. Gives the hash of what we obtain, once we have all that is folded.
+    pub fn fold_at(&mut self, generation: u32, heads: Vec<[u8; 32]>, context: &[u8]) -> Option<[u8; 16]> {
+        if generation != self.generation() + 1 {
+            return None;
+        }
+        self.folding = Some(Folding { generation, heads, folded: None });
+        self.try_fold(context)
+    }
+
+    /// Tries again what [`Notes::fold_at`] could not do yet.
+    pub fn try_fold(&mut self, context: &[u8]) -> Option<[u8; 16]> {
+        let folding = self.folding.as_mut().filter(|folding| folding.folded.is_none())?;
+        let folded = fold(&self.document, &folding.heads, context)?;
+        let hash = hash16("alcove/1 folded", &[&folded.save()]);
+        folding.folded = Some(folded);
+        Some(hash)
+    }
+
+    /// The fold is agreed. `None`: we cannot follow by ourselves and need the document from a member. Otherwise our own changes after
+    /// it, carried over and to be sent.
+    pub fn fold_done(&mut self, generation: u32, hash: [u8; 16]) -> Option<Vec<Vec<u8>>> {
+        if generation <= self.generation() {
+            return Some(Vec::new());
+        }
+        let folding = self.folding.take().filter(|folding| folding.generation == generation)?;
+        let mut folded = folding.folded.filter(|folded| hash16("alcove/1 folded", &[&folded.save()]) == hash)?;
+        let _in_the_old_one = self.commit();
+        let seat = self.document.seat();
+        let included = super::written_at(&self.document, &folding.heads);
+        let mine = std::mem::replace(&mut self.document, Document::new(seat));
+        let own = rebase(mine, included, &mut folded);
+        self.document = folded;
+        self.waits = false;
+        Some(own.into_iter().map(|change| change.bytes).collect())
+    }
+}
