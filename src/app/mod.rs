@@ -1,1 +1,3 @@
 //! Glue: the programs made of core and shell. No protocol decision here.
+
+pub mod event;

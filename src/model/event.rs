@@ -219,5 +219,4 @@ mod day {
 }
 
 #[cfg(test)]
-#[path = "event/tests.rs"]
 mod tests;

@@ -6,6 +6,7 @@
 //! `ALCP` ‖ version 1 ‖ check 4 ‖ organizer's Ed25519 public key 32 ‖ signature 64 ‖ the pack in postcard.
 
 use super::{EventPack, OrganizerKeys, OutOfBounds};
+use crate::proto::error::Refused;
 use crate::proto::id::EventId;
 use crate::proto::secret::{hash, hash16};
 use crate::proto::time::WallTime;
@@ -52,6 +53,24 @@ pub enum PackError {
     /// Too large for one code, and nothing says where it could be fetched.
     #[error("this event pack is too large for one code: say with --at where it can be fetched, or give the event a relay")]
     NoAddress,
+}
+
+/// What the core tells a person of it, who holds a phone and not a file.
+impl From<PackError> for Refused {
+    fn from(error: PackError) -> Refused {
+        match error {
+            PackError::Over => Refused::EventOver,
+            PackError::NotALink => Refused::NotACode,
+            PackError::Foreign
+            | PackError::UnsupportedVersion
+            | PackError::TooLarge
+            | PackError::Damaged
+            | PackError::SignatureWrong
+            | PackError::OutOfBounds(_)
+            | PackError::NotTheOne
+            | PackError::NoAddress => Refused::PackInvalid,
+        }
+    }
 }
 
 /// A pack with a valid signature and every field within its bounds.

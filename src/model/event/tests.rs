@@ -156,7 +156,8 @@ fn a_day_is_as_long_as_its_zone_makes_it() {
 
 #[test]
 fn no_field_leaves_its_bounds_not_even_signed() {
-    let breaks: [(&str, fn(&mut EventPack)); 27] = [
+    type Break = (&'static str, fn(&mut EventPack));
+    let breaks: [Break; 27] = [
         ("name", |pack| pack.name = " ".into()),
         ("name", |pack| pack.name = "n".repeat(121)),
         ("name", |pack| pack.name = "red\u{1b}[31m".into()),
@@ -271,6 +272,14 @@ fn a_code_never_names_a_place_that_is_not_safe_to_fetch_from() {
     let mut without = pack(400);
     without.relays.clear();
     assert_eq!(SignedPack::sign(without, &keys()).unwrap().to_link(), Err(PackError::NoAddress));
+}
+
+#[test]
+fn a_defect_is_told_to_the_attendee_in_the_words_of_the_core() {
+    use crate::proto::error::Refused;
+    assert_eq!(Refused::from(PackError::Over), Refused::EventOver);
+    assert_eq!(Refused::from(PackError::NotALink), Refused::NotACode);
+    assert_eq!(Refused::from(PackError::SignatureWrong), Refused::PackInvalid);
 }
 
 #[test]
