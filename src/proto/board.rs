@@ -4,7 +4,7 @@
 //! eviction starts at the fullest source; a withdrawn card does not come back. Matching with the owner's tags happens here, on the
 //! device, and nothing of it leaves.
 
-use super::config::{CARDS_MAX, CARD_HOURS_MAX, SEATS_MAX, TAGS_MAX, TAG_CHARS_MAX, TOPIC_CHARS_MAX};
+use super::config::{CARD_HOURS_MAX, CARDS_MAX, SEATS_MAX, TAG_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX};
 use super::error::{Fault, Refused};
 use super::id::{CardId, LinkId, SeatId, WriteName};
 use super::secret::{Key, hash16};
@@ -119,7 +119,8 @@ impl Card {
         let (signature, body) = bytes.split_first_chunk::<64>().ok_or(Fault::Malformed("card"))?;
         let card: Card = decode(body, "card")?;
         let key = VerifyingKey::from_bytes(&card.key).map_err(|_| Fault::Malformed("card"))?;
-        key.verify_strict(&[SIGNATURE_DOMAIN, body].concat(), &Signature::from_bytes(signature)).map_err(|_| Fault::Forged("card"))?;
+        key.verify_strict(&[SIGNATURE_DOMAIN, body].concat(), &Signature::from_bytes(signature))
+            .map_err(|_| Fault::Forged("card"))?;
         if let Some(content) = &card.content {
             let checked = content.terms.clone().checked(wall).map_err(|_| Fault::TooMuch("card"))?;
             if checked != content.terms {
@@ -154,7 +155,8 @@ impl Board {
             return Ok(None);
         }
         // A withdrawal is remembered as long as any card may live, so that an older version carried elsewhere stays dead.
-        let until_hours = card.content.as_ref().map_or(wall.hours() + u32::from(CARD_HOURS_MAX), |content| content.terms.expires_hours);
+        let until_hours =
+            card.content.as_ref().map_or(wall.hours() + u32::from(CARD_HOURS_MAX), |content| content.terms.expires_hours);
         self.entries.insert(id, Entry { card, source, until_hours });
         while self.entries.len() > CARDS_MAX {
             self.evict();
@@ -189,7 +191,8 @@ impl Board {
         let mut share: BTreeMap<Option<LinkId>, usize> = BTreeMap::new();
         self.entries.values().for_each(|entry| *share.entry(entry.source).or_default() += 1);
         let Some((fullest, _)) = share.into_iter().max_by_key(|(_, count)| *count) else { return };
-        let first = self.entries.iter().filter(|(_, entry)| entry.source == fullest).min_by_key(|(id, entry)| (entry.until_hours, **id));
+        let first =
+            self.entries.iter().filter(|(_, entry)| entry.source == fullest).min_by_key(|(id, entry)| (entry.until_hours, **id));
         if let Some(id) = first.map(|(id, _)| *id) {
             self.entries.remove(&id);
         }
@@ -213,7 +216,8 @@ mod tests {
             seats_max: 5,
             expires_hours: 1_010,
         };
-        let content = topic.map(|topic| Content { terms: terms(topic), host: SeatId([1; 16]), door: [2; 32], mailbox: WriteName([3; 16]) });
+        let content =
+            topic.map(|topic| Content { terms: terms(topic), host: SeatId([1; 16]), door: [2; 32], mailbox: WriteName([3; 16]) });
         let card = Card { key: SigningKey::from_bytes(&key.0).verifying_key().to_bytes(), version, content };
         (key, card)
     }
@@ -260,7 +264,10 @@ mod tests {
             board.receive(WALL, None, &card.sign(&key)).unwrap();
         }
         let found = board.matching(&["  ＣＲＤＴ ".into()]);
-        assert_eq!(found.iter().map(|(_, content, shared)| (content.terms.topic.as_str(), *shared)).collect::<Vec<_>>(), [("two", 1), ("one", 0)]);
+        assert_eq!(
+            found.iter().map(|(_, content, shared)| (content.terms.topic.as_str(), *shared)).collect::<Vec<_>>(),
+            [("two", 1), ("one", 0)]
+        );
     }
 
     #[test]

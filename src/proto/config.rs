@@ -170,3 +170,10 @@ pub const CODE_FRESH: Duration = Duration::from_secs(45);
 pub const CODE_GRACE: Duration = Duration::from_secs(45);
 /// Newcomers who may wait at one time.
 pub const NEWCOMERS_MAX: usize = 8;
+
+/// Tags of the owner's own interests.
+pub const INTERESTS_MAX: usize = 32;
+/// Events that wait to be read before new ones are dropped: whoever does not read them asks for views anyway.
+pub const EVENTS_OUT_MAX: usize = 100_000;
+/// Faults of peers that are told one by one; more are only counted.
+pub const PEER_FAULTS_MAX: u64 = 1_000;

@@ -65,6 +65,9 @@ pub enum Refused {
     /// No seat with this name in the talk.
     #[error("there is no such seat in this talk")]
     UnknownSeat,
+    /// Only the chair may ask for this.
+    #[error("only the one who chairs this talk can do that")]
+    NotChair,
     /// The LAN is off, so that no code could say where we are.
     #[error("switch the local network on first: the code must say where you are")]
     NoLan,

@@ -101,7 +101,8 @@ impl Link {
             }
         }
         .expect("the patterns are constants and every key they need is given");
-        let first = padded(rng, |buffer| noise.write_message(&[], buffer)).expect("the first message of a handshake needs nothing from the peer");
+        let first = padded(rng, |buffer| noise.write_message(&[], buffer))
+            .expect("the first message of a handshake needs nothing from the peer");
         let state = State::Handshaking { noise: Box::new(noise), burns: None, scanned: is_scan };
         (Link { state, event: event.to_vec(), pending: Vec::new(), since: now }, first)
     }
@@ -156,7 +157,13 @@ impl Link {
         Some(out)
     }
 
-    fn take_cell(&mut self, rng: &mut Rng, cell: &[u8], invitations: &[Invitation<'_>], heard: &mut Vec<Heard>) -> Result<(), Fault> {
+    fn take_cell(
+        &mut self,
+        rng: &mut Rng,
+        cell: &[u8],
+        invitations: &[Invitation<'_>],
+        heard: &mut Vec<Heard>,
+    ) -> Result<(), Fault> {
         match std::mem::replace(&mut self.state, State::Dead) {
             State::Listening => {
                 let (mut noise, burns) = self.answer(rng, cell, invitations)?;
@@ -281,7 +288,12 @@ mod tests {
 
     fn shown(seed: u8) -> Shown {
         let secret = StaticSecret::from([seed; 32]);
-        Shown { public: PublicKey::from(&secret).to_bytes(), secret: Key([seed; 32]), psk: Key([seed ^ 0xff; 32]), code: vec![seed; 62] }
+        Shown {
+            public: PublicKey::from(&secret).to_bytes(),
+            secret: Key([seed; 32]),
+            psk: Key([seed ^ 0xff; 32]),
+            code: vec![seed; 62],
+        }
     }
 
     impl Shown {

@@ -213,7 +213,13 @@ impl Mailbox {
                 }
                 !fits
             });
-            let blob = Blob { to, bytes: wrap(cx.rng, &cx.event.relay, &parcels), hours: hours.min(RELAY_HOURS_MAX), owner, delete_key: cx.rng.bytes() };
+            let blob = Blob {
+                to,
+                bytes: wrap(cx.rng, &cx.event.relay, &parcels),
+                hours: hours.min(RELAY_HOURS_MAX),
+                owner,
+                delete_key: cx.rng.bytes(),
+            };
             let id = PutId(self.next_put);
             self.next_put += 1;
             if self.up {

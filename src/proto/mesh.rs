@@ -79,7 +79,14 @@ impl Mesh {
 
     /// Takes a parcel from a neighbour, or from the relay (`None`). `None` if it is not new or not acceptable; otherwise it is the
     /// caller's to read, and the frames are to be sent.
-    pub fn receive(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, from: Option<LinkId>, parcel: &Parcel) -> Option<Vec<Outgoing>> {
+    pub fn receive(
+        &mut self,
+        rng: &mut Rng,
+        now: Instant,
+        wall: WallTime,
+        from: Option<LinkId>,
+        parcel: &Parcel,
+    ) -> Option<Vec<Outgoing>> {
         if !self.admit(now, wall, parcel, from) {
             return None;
         }
@@ -111,7 +118,9 @@ impl Mesh {
                 (*link, neighbour.salt)
             })
             .collect();
-        due.into_iter().map(|(link, salt)| (link, Frame::Control(Control::Carrying { fingerprint: self.fingerprint(&salt) }))).collect()
+        due.into_iter()
+            .map(|(link, salt)| (link, Frame::Control(Control::Carrying { fingerprint: self.fingerprint(&salt) })))
+            .collect()
     }
 
     /// When [`Mesh::tick`] has something to do next.
@@ -148,7 +157,8 @@ impl Mesh {
             *share.entry(carried.source).or_default() += carried.parcel.as_bytes().len();
         }
         let Some((fullest, _)) = share.into_iter().max_by_key(|(_, bytes)| *bytes) else { return };
-        let first = self.carried.iter().filter(|(_, carried)| carried.source == fullest).min_by_key(|(id, carried)| (carried.until, **id));
+        let first =
+            self.carried.iter().filter(|(_, carried)| carried.source == fullest).min_by_key(|(id, carried)| (carried.until, **id));
         if let Some(id) = first.map(|(id, _)| *id) {
             self.drop_carried(&id);
         }

@@ -27,3 +27,6 @@ pub mod mailbox;
 pub mod mesh;
 pub mod notes;
 pub mod talk;
+
+// Layer 3: the only place that knows all the parts.
+pub mod node;

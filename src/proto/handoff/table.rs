@@ -66,7 +66,16 @@ pub enum Standing {
 
 impl Table {
     /// The code to show for a talk now: the fresh one, or a new one.
-    pub fn show(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, talk: TalkId, kind: Kind, address: SocketAddrV4, event: EventId) -> String {
+    pub fn show(
+        &mut self,
+        rng: &mut Rng,
+        now: Instant,
+        wall: WallTime,
+        talk: TalkId,
+        kind: Kind,
+        address: SocketAddrV4,
+        event: EventId,
+    ) -> String {
         let shown = self.shown.entry(talk).or_default();
         shown.retain(|shown| shown.until > now);
         let fresh = shown.iter().find(|shown| shown.fresh_until > now && shown.kind == kind && shown.code.address == Some(address));

@@ -185,7 +185,14 @@ pub struct Receipt {
 
 impl Receipt {
     /// The receipt of a talk that ended now.
-    pub fn new(ending: Ending, wall: WallTime, seats: u8, token_hashes: Vec<[u8; 32]>, afterlife: Afterlife, marker_until_hours: u32) -> Receipt {
+    pub fn new(
+        ending: Ending,
+        wall: WallTime,
+        seats: u8,
+        token_hashes: Vec<[u8; 32]>,
+        afterlife: Afterlife,
+        marker_until_hours: u32,
+    ) -> Receipt {
         let confirmed = vec![false; token_hashes.len()];
         Receipt { ending, ended_hours: wall.hours(), seats, token_hashes, confirmed, afterlife, marker_until_hours }
     }
@@ -255,7 +262,11 @@ mod tests {
                 .map(|(place, keys)| ClosedSeat {
                     seat: keys.id(),
                     key: keys.verifying_key(),
-                    end: if place < 2 { SeatEnd::Voted(vote(keys, &ROOM, PROPOSAL, set, &[1; 16])) } else { SeatEnd::Left(signature) },
+                    end: if place < 2 {
+                        SeatEnd::Voted(vote(keys, &ROOM, PROPOSAL, set, &[1; 16]))
+                    } else {
+                        SeatEnd::Left(signature)
+                    },
                 })
                 .collect(),
         };

@@ -3,6 +3,8 @@
 //! Laws: only the chair commits, and only for reasons that every member can check; a message opens once, an entry is acted on once;
 //! what is missing is found by beacons and asked for by numbers; a vote to close ends one's own writing.
 
+mod view;
+
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Afterlife, Certificate, ClosedSeat, Closing, Ending, Receipt, SeatEnd};
 use super::door::Door;
@@ -14,7 +16,8 @@ use super::succession::{Consent, Succession};
 use crate::proto::board::Terms;
 use crate::proto::config::{
     ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CERTIFICATE_HOURS, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX,
-    EARLY_MAX, EPOCH_KEYS_MAX, MARKER_HOURS, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
+    EARLY_MAX, EPOCH_KEYS_MAX, MARKER_HOURS, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
+    TABLE_SILENCE_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -186,6 +189,8 @@ pub enum Effect {
     Document {
         /// Of which fold.
         generation: u32,
+        /// How many of our own changes are in it.
+        included: u64,
         /// As received.
         bytes: Vec<u8>,
     },
@@ -223,7 +228,10 @@ pub struct Room {
     commit_at: Option<Instant>,
     deadline: Instant,
     contact: Contact,
-    fold_heads: Option<Vec<Head>>,
+    previews: BTreeMap<SeatNumber, (Preview, Instant)>,
+    has_new_keys: bool,
+    peer_minutes: Option<u32>,
+    wants_document: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -257,14 +265,23 @@ impl Room {
         let Founding { group, keys, terms, card, door, to_tell } = founding;
         let founding = group.export("alcove/1 founding", &[]).map_err(|_| Fault::OutOfPlace("founding"))?;
         let mut roster = Roster::default();
-        group.roster().iter().for_each(|member| drop(roster.admit(member.seat, member.key)));
+        group.roster().iter().for_each(|member| {
+            roster.admit(member.seat, member.key);
+        });
         let me = roster.number(keys.id()).ok_or(Fault::OutOfPlace("founding"))?;
         let opened = cx.wall;
         let heads = vec![Head::default(); group.roster().len()];
-        let mut room = Room::assemble(cx, talk, group, keys, MetaStart { terms, card, founding, term: 1, chair: 0, me, roster, opened, heads });
+        let mut room = Room::assemble(
+            cx,
+            talk,
+            group,
+            keys,
+            MetaStart { terms, card, founding, term: 1, chair: 0, me, roster, opened, heads },
+        );
         room.meta.host = door;
         room.meta.to_tell = to_tell;
-        let to_tell: Vec<_> = room.meta.to_tell.iter().map(|(_, reply, mailbox, message)| (*reply, *mailbox, message.clone())).collect();
+        let to_tell: Vec<_> =
+            room.meta.to_tell.iter().map(|(_, reply, mailbox, message)| (*reply, *mailbox, message.clone())).collect();
         to_tell.iter().for_each(|(reply, mailbox, message)| tell_encoded(cx, talk, reply, *mailbox, message));
         room.enter(cx);
         Ok(room)
@@ -351,7 +368,10 @@ impl Room {
             admissions: Vec::new(),
             commit_at: None,
             contact: Contact::Fresh,
-            fold_heads: None,
+            previews: BTreeMap::new(),
+            has_new_keys: false,
+            peer_minutes: None,
+            wants_document: false,
         }
     }
 
@@ -416,8 +436,35 @@ impl Room {
     }
 
     /// Sends a word of the fold.
-    pub fn fold(&mut self, cx: &mut Cx<'_>, body: Body) {
-        self.append(cx, body);
+    pub fn fold(&mut self, cx: &mut Cx<'_>, body: Body) -> Vec<Effect> {
+        self.append(cx, body)
+    }
+
+    /// Asks whoever hears it for the whole document.
+    pub fn ask_for_document(&mut self, cx: &mut Cx<'_>) {
+        self.wants_document = true;
+        cx.post(
+            Post::new(&self.current_keys(), &Message::Ask { numbers: Vec::new() })
+                .ephemeral()
+                .with_mailbox(self.mailbox(cx), self.talk),
+        );
+    }
+
+    /// Shows what somebody types until the change comes.
+    pub fn keep_preview(&mut self, now: Instant, preview: Preview) {
+        if self.meta.roster.seat(preview.seat).is_some() {
+            self.previews.insert(preview.seat, (preview, now + PREVIEW_TIME));
+        }
+    }
+
+    /// Whether there are keys that may open what is carried already; said once.
+    pub fn take_new_keys(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_keys)
+    }
+
+    /// What a peer's clock shows, in minutes since the Unix epoch; said once.
+    pub fn take_peer_minutes(&mut self) -> Option<u32> {
+        self.peer_minutes.take()
     }
 
     /// Sends keystrokes to whoever is within two hops.
@@ -487,6 +534,11 @@ impl Room {
         self.meta.epochs.iter().rev().map(|epoch| ParcelKeys::new(&epoch.secret)).find(|keys| keys.recognises(parcel))
     }
 
+    /// Whether a parcel is for the newest epoch of this room.
+    pub fn recognise_newest(&self, parcel: &Parcel) -> bool {
+        self.meta.epochs.back().is_some_and(|epoch| ParcelKeys::new(&epoch.secret).recognises(parcel))
+    }
+
     /// Takes the content of a parcel that [`Room::recognise`] recognised.
     ///
     /// # Errors
@@ -519,7 +571,9 @@ impl Room {
     /// # Errors
     /// A [`Fault`] if it does not hold.
     pub fn take_request(&mut self, cx: &mut Cx<'_>, door: &Door, sealed: &[u8]) -> Result<(), Fault> {
-        let known = |seat| self.meta.roster.number(seat).and_then(|n| self.meta.roster.seat(n)).map(|s| super::group::Member { seat, key: s.key });
+        let known = |seat| {
+            self.meta.roster.number(seat).and_then(|n| self.meta.roster.seat(n)).map(|s| super::group::Member { seat, key: s.key })
+        };
         let (member, request) = open_request(door, sealed, known)?;
         match request {
             // A founding message that was lost: whoever still asks has not heard it.
@@ -544,7 +598,8 @@ impl Room {
 
     fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
         let queued = |other: &Admission| other.offer().key_package == admission.offer().key_package;
-        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX {
+        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX
+        {
             return;
         }
         let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
@@ -595,9 +650,14 @@ impl Room {
                 Ok(Vec::new())
             }
             Err(GroupError::Replayed | GroupError::TooOld | GroupError::Removed) => Ok(Vec::new()),
-            Err(GroupError::Malformed | GroupError::Forged | GroupError::Foreign | GroupError::Refused(_) | GroupError::UnknownSeat | GroupError::Broken) => {
-                Err(Fault::Forged("group message"))
-            }
+            Err(
+                GroupError::Malformed
+                | GroupError::Forged
+                | GroupError::Foreign
+                | GroupError::Refused(_)
+                | GroupError::UnknownSeat
+                | GroupError::Broken,
+            ) => Err(Fault::Forged("group message")),
         }
     }
 
@@ -605,7 +665,9 @@ impl Room {
         let staged = match self.group.open(&bytes) {
             Ok(Opened::Commit(staged)) => staged,
             Ok(Opened::Message { .. }) => return Err(Fault::OutOfPlace("message")),
-            Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => return Ok(Vec::new()),
+            Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => {
+                return Ok(Vec::new());
+            }
             Err(_) => return Err(Fault::Forged("commit")),
         };
         if self.meta.roster.seat(self.meta.chair).is_none_or(|chair| chair.id != staged.committer) {
@@ -679,7 +741,8 @@ impl Room {
             }
         }
         let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
-        let gone: Vec<_> = self.meta.roster.sitting().filter(|(_, seat)| !seated.contains(&seat.id)).map(|(number, _)| number).collect();
+        let gone: Vec<_> =
+            self.meta.roster.sitting().filter(|(_, seat)| !seated.contains(&seat.id)).map(|(number, _)| number).collect();
         for number in gone {
             if let Some(seat) = self.meta.roster.seat_mut(number) {
                 seat.standing = Standing::Removed;
@@ -689,6 +752,7 @@ impl Room {
 
     fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {
         self.hear(cx.now, beacon.seat, via);
+        self.peer_minutes = Some(beacon.wall_minutes);
         let here = (self.meta.term, self.group.epoch());
         if (beacon.term, beacon.epoch) < here {
             self.send_commits(cx, beacon.epoch);
@@ -706,22 +770,34 @@ impl Room {
         }
         let now = cx.now;
         self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
-        let missing: Vec<_> = self.log.missing(numbers, ANSWER_BYTES_MAX).into_iter().filter(|e| !self.answered.contains_key(&(e.seat, e.number))).collect();
+        let missing: Vec<_> = self
+            .log
+            .missing(numbers, ANSWER_BYTES_MAX)
+            .into_iter()
+            .filter(|e| !self.answered.contains_key(&(e.seat, e.number)))
+            .collect();
         for batch in batches(missing) {
-            batch.iter().for_each(|entry| drop(self.answered.insert((entry.seat, entry.number), now)));
+            batch.iter().for_each(|entry| {
+                self.answered.insert((entry.seat, entry.number), now);
+            });
             self.send_entries(cx, &batch);
         }
-        let folded_away = self.log.bases().iter().zip(numbers).any(|(base, number)| *number < base.number);
+        let known = |seat: usize| numbers.get(seat).copied().unwrap_or(0);
+        let folded_away = self.log.bases().iter().enumerate().any(|(seat, base)| known(seat) < base.number);
         if folded_away { vec![Effect::SkipWanted] } else { Vec::new() }
     }
 
     fn take_skip(&mut self, cx: &mut Cx<'_>, bases: &[Head], generation: u32, document: Vec<u8>) -> Vec<Effect> {
-        if !self.log.skip_to(bases) {
+        let base = bases.get(usize::from(self.meta.me)).map_or(0, |head| head.number);
+        let mine = |entry: &&Entry| entry.seat == self.meta.me && entry.number <= base && matches!(entry.body, Body::Change { .. });
+        let included = self.log.entries().filter(mine).count() as u64;
+        let wanted = std::mem::take(&mut self.wants_document);
+        if !self.log.skip_to(bases) && !wanted {
             return Vec::new();
         }
         self.meta.bases = self.log.bases();
         self.persist(cx);
-        vec![Effect::Document { generation, bytes: document }]
+        vec![Effect::Document { generation, included, bytes: document }]
     }
 
     /// Acts on an entry that is new and in order: ours as well as others'.
@@ -737,7 +813,10 @@ impl Room {
                 self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
             }
             Body::Say { .. } => cx.tell(Event::Said(self.talk)),
-            Body::Change { generation, bytes } => effects.push(Effect::Change { seat, number, generation, bytes }),
+            Body::Change { generation, bytes } => {
+                self.previews.remove(&seat);
+                effects.push(Effect::Change { seat, number, generation, bytes });
+            }
             Body::Place { at_table } => {
                 if let Some(seat) = self.meta.roster.seat_mut(seat) {
                     seat.at_table = at_table;
@@ -905,10 +984,6 @@ impl Room {
         seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
     }
 
-    fn afterlife(&self) -> Afterlife {
-        Afterlife::new(&self.meta.founding)
-    }
-
     /// Whether a certificate that came from elsewhere ends this room: it holds, and everybody we know is in it with the key we know.
     pub fn accepts(&self, certificate: &Certificate) -> bool {
         let known = |(_, seat): (SeatNumber, &super::roster::Seat)| {
@@ -925,9 +1000,8 @@ impl Room {
         let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
         let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until);
         if let Some(certificate) = certificate {
-            let mut post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
-            post.mailbox = mailbox;
-            cx.post(post);
+            let post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
+            cx.post(post.with_mailbox(mailbox, self.talk));
         }
         if let (Some(token), Ending::Closed) = (self.meta.closing.token, ending) {
             receipt.confirm(&token);
@@ -969,7 +1043,11 @@ impl Room {
             Standing::Sits => self.meta.roster.is_removal_agreed(number),
             Standing::Removed | Standing::Replaced(_) => false,
         };
-        let mut seats = self.meta.roster.seats().filter(|(number, seat)| *number != self.meta.me && seated.contains(&seat.id) && may_go(*number, seat.standing));
+        let mut seats = self
+            .meta
+            .roster
+            .seats()
+            .filter(|(number, seat)| *number != self.meta.me && seated.contains(&seat.id) && may_go(*number, seat.standing));
         seats.next().map(|(number, _)| number)
     }
 
@@ -1151,7 +1229,8 @@ impl Room {
     /// Whether the online leg rests: everybody who sits is at the table and was heard over a link a moment ago.
     pub fn rests(&self, now: Instant) -> bool {
         let near = |number: SeatNumber| {
-            number == self.meta.me || self.heard.get(&number).and_then(|heard| heard.link).is_some_and(|at| now.since(at) <= TABLE_SILENCE_MAX)
+            number == self.meta.me
+                || self.heard.get(&number).and_then(|heard| heard.link).is_some_and(|at| now.since(at) <= TABLE_SILENCE_MAX)
         };
         self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
     }
@@ -1169,6 +1248,7 @@ impl Room {
     fn push_epoch(&mut self) {
         if let Ok(secret) = self.group.export("alcove/1 parcels", &self.meta.term.to_be_bytes()) {
             self.meta.epochs.push_back(Epoch { term: self.meta.term, epoch: self.group.epoch(), secret });
+            self.has_new_keys = true;
         }
         while self.meta.epochs.len() > EPOCH_KEYS_MAX {
             self.meta.epochs.pop_front();
@@ -1206,7 +1286,11 @@ impl Room {
         for (name, value) in self.group.take_changes() {
             let name = [b"g/", &name[..]].concat();
             match value {
-                Some(value) => cx.out.push_back(crate::proto::io::Output::Persist(crate::proto::io::Persist::Put { scope: Scope::Talk(self.talk), name, value })),
+                Some(value) => cx.out.push_back(crate::proto::io::Output::Persist(crate::proto::io::Persist::Put {
+                    scope: Scope::Talk(self.talk),
+                    name,
+                    value,
+                })),
                 None => cx.delete(Scope::Talk(self.talk), &name),
             }
         }

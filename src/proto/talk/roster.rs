@@ -118,8 +118,10 @@ impl Roster {
             }
             first
         };
-        let people: Vec<_> = self.seats().filter(|(number, _)| first(*number) == *number).map(|(number, seat)| (number, seat.id)).collect();
-        let names: BTreeMap<_, _> = people.iter().map(|(number, _)| *number).zip(persona::names(people.iter().map(|(_, id)| id))).collect();
+        let people: Vec<_> =
+            self.seats().filter(|(number, _)| first(*number) == *number).map(|(number, seat)| (number, seat.id)).collect();
+        let names: BTreeMap<_, _> =
+            people.iter().map(|(number, _)| *number).zip(persona::names(people.iter().map(|(_, id)| id))).collect();
         self.seats().map(|(number, _)| names.get(&first(number)).cloned().unwrap_or_default()).collect()
     }
 }

@@ -8,9 +8,7 @@ use super::door::{self, Door};
 use super::entry::Sig;
 use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verify};
 use crate::proto::board::{Card, Content, Terms};
-use crate::proto::config::{
-    CANDIDATES_MAX, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL,
-};
+use crate::proto::config::{CANDIDATES_MAX, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
@@ -245,7 +243,8 @@ impl Hosting {
     /// Sends those who stayed silent back to the queue and draws afresh.
     pub fn tick(&mut self, cx: &mut Cx<'_>, talk: TalkId) {
         let Some(draw) = self.draw.as_ref().filter(|draw| draw.deadline <= cx.now) else { return };
-        let silent: Vec<_> = draw.roster.iter().map(|seat| seat.seat).filter(|seat| !draw.contributions.contains_key(seat)).collect();
+        let silent: Vec<_> =
+            draw.roster.iter().map(|seat| seat.seat).filter(|seat| !draw.contributions.contains_key(seat)).collect();
         self.redraw_without(cx, talk, |seat| silent.contains(&seat));
     }
 
@@ -270,7 +269,8 @@ impl Hosting {
         let answer = if fresh { ToGuest::Noted { taken: self.taken() } } else { ToGuest::Redraw { round: self.round } };
         tell(cx, talk, &offer, &answer);
         if fresh && !known {
-            let others: Vec<_> = self.candidates.values().filter(|other| other.member != member).map(|other| other.offer.clone()).collect();
+            let others: Vec<_> =
+                self.candidates.values().filter(|other| other.member != member).map(|other| other.offer.clone()).collect();
             others.iter().for_each(|other| tell(cx, talk, other, &ToGuest::Noted { taken: self.taken() }));
         }
         self.draw_if_quorum(cx, talk);
@@ -279,7 +279,9 @@ impl Hosting {
     /// Draws a roster of all whose commitment is fresh, once there are enough of them.
     fn draw_if_quorum(&mut self, cx: &mut Cx<'_>, talk: TalkId) {
         let fresh = |candidate: &&Candidate| candidate.offer.round == self.round;
-        if self.draw.is_some() || self.candidates.values().filter(fresh).count() + 1 < usize::from(self.door.content.terms.seats_min) {
+        if self.draw.is_some()
+            || self.candidates.values().filter(fresh).count() + 1 < usize::from(self.door.content.terms.seats_min)
+        {
             return;
         }
         let own: [u8; 16] = cx.rng.bytes();
@@ -309,7 +311,14 @@ impl Hosting {
         }
     }
 
-    fn take_reveal(&mut self, cx: &mut Cx<'_>, talk: TalkId, seat: SeatId, round: u32, contribution: [u8; 16]) -> Result<Option<Founding>, Fault> {
+    fn take_reveal(
+        &mut self,
+        cx: &mut Cx<'_>,
+        talk: TalkId,
+        seat: SeatId,
+        round: u32,
+        contribution: [u8; 16],
+    ) -> Result<Option<Founding>, Fault> {
         let Some(draw) = self.draw.as_mut().filter(|_| round == self.round) else { return Ok(None) };
         let committed = draw.roster.iter().find(|other| other.seat == seat).ok_or(Fault::OutOfPlace("contribution"))?;
         if committed.commitment != commitment(&contribution) {
@@ -587,7 +596,8 @@ pub fn open_request(door: &Door, sealed: &[u8], known: impl Fn(SeatId) -> Option
         ToHost::Rejoin(rejoin) => check_key_package(&rejoin.offer.key_package).map_err(|_| Fault::Forged("key package"))?,
         ToHost::Reveal { .. } | ToHost::StandUp => known(signed.seat).ok_or(Fault::OutOfPlace("seat request"))?,
     };
-    let holds = member.seat == signed.seat && verify(&member.key, DOMAIN, &[&door.public(), &signed.body], &signed.signature.to_bytes());
+    let holds =
+        member.seat == signed.seat && verify(&member.key, DOMAIN, &[&door.public(), &signed.body], &signed.signature.to_bytes());
     if holds { Ok((member, request)) } else { Err(Fault::Forged("seat request")) }
 }
 

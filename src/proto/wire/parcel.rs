@@ -191,7 +191,9 @@ mod tests {
             let mut bytes = parcel.as_bytes().to_vec();
             bytes[index] ^= 1;
             let changed = Parcel::decode(bytes);
-            assert!(changed.is_err() || changed.is_ok_and(|changed| keys(1).open(&changed).is_none() && changed.id() != parcel.id()));
+            assert!(
+                changed.is_err() || changed.is_ok_and(|changed| keys(1).open(&changed).is_none() && changed.id() != parcel.id())
+            );
         }
     }
 

@@ -1,0 +1,202 @@
+//! Who reads a parcel: each part looks for its own label, and what nobody recognises is only carried.
+
+use super::Node;
+use crate::proto::cx::Via;
+use crate::proto::error::Fault;
+use crate::proto::id::{LinkId, TalkId};
+use crate::proto::io::{Event, Scope};
+use crate::proto::talk::Stage;
+use crate::proto::talk::close::{Certificate, Ending};
+use crate::proto::talk::door::{self, Door};
+use crate::proto::talk::seats::Errand;
+use crate::proto::wire::decode;
+use crate::proto::wire::parcel::Parcel;
+
+/// For whom a parcel is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Reader {
+    /// The board.
+    Board,
+    /// A card's door, or (with a number) a room's.
+    Door(TalkId, usize),
+    /// A guest's reply door.
+    Reply(TalkId),
+    /// A room of ours.
+    Room(TalkId),
+    /// The certificate of a room of ours.
+    Closing(TalkId),
+    /// Confirmations for a receipt of ours.
+    Receipt(TalkId),
+}
+
+impl Reader {
+    pub(super) fn is_of(self, id: TalkId) -> bool {
+        match self {
+            Reader::Board => false,
+            Reader::Door(talk, _) | Reader::Reply(talk) | Reader::Room(talk) | Reader::Closing(talk) => talk == id,
+            Reader::Receipt(_) => false,
+        }
+    }
+}
+
+impl Node {
+    /// Takes a parcel from a link or (`None`) from the relay: once.
+    pub(super) fn take_parcel(&mut self, parcel: Parcel, link: Option<LinkId>, via: Via) {
+        let wall = self.clock.wall();
+        if let Some(frames) = self.mesh.receive(&mut self.rng, self.now, wall, link, &parcel) {
+            self.transmit(frames);
+            self.read(&parcel, link, via);
+        }
+    }
+
+    /// New keys may open what is carried already.
+    pub(super) fn rescan(&mut self) {
+        let talks: Vec<_> =
+            self.talk_ids().into_iter().filter(|id| self.with_room(*id, |room, _| room.take_new_keys()) == Some(true)).collect();
+        if talks.is_empty() {
+            return;
+        }
+        let carried: Vec<_> = self.mesh.carried_parcels().cloned().collect();
+        for parcel in carried {
+            if talks.iter().any(|id| self.room(*id).is_some_and(|room| room.recognise_newest(&parcel))) {
+                self.read(&parcel, None, Via::Relay);
+            }
+        }
+    }
+
+    fn read(&mut self, parcel: &Parcel, link: Option<LinkId>, via: Via) {
+        let Some((reader, content)) = self.recognise(parcel) else { return };
+        let result = match reader {
+            Reader::Room(talk) => match self.with_room(talk, |room, cx| room.receive(cx, &content, via)) {
+                Some(Ok(effects)) => {
+                    self.confirm_clock(talk);
+                    self.carry_out(talk, effects);
+                    Ok(())
+                }
+                Some(Err(fault)) => Err(fault),
+                None => Ok(()),
+            },
+            _ => match self.assemblers.entry(reader).or_default().take(&content) {
+                Ok(Some(message)) => self.read_message(reader, &message, link, via),
+                Ok(None) => Ok(()),
+                Err(fault) => Err(fault),
+            },
+        };
+        if let Err(fault) = result {
+            self.fault("a sender", fault);
+        }
+    }
+
+    fn read_message(&mut self, reader: Reader, message: &[u8], link: Option<LinkId>, via: Via) -> Result<(), Fault> {
+        match reader {
+            Reader::Board => {
+                let signed: Vec<u8> = decode(message, "card")?;
+                if self.board.receive(self.clock.wall(), link, &signed)?.is_some() {
+                    self.tell(Event::BoardChanged);
+                }
+                Ok(())
+            }
+            Reader::Door(talk, number) => self.read_request(talk, number, message, via),
+            Reader::Reply(talk) => self.read_answer(talk, message),
+            Reader::Closing(talk) => {
+                let certificate: Certificate = decode(message, "certificate")?;
+                let accepted = self.talks.get(&talk).is_some_and(|talk| match &talk.stage {
+                    Stage::Open(room) => room.accepts(&certificate),
+                    Stage::Waiting(waiting) => matches!(waiting.errand(), Errand::Return(stub) if stub.accepts(&certificate)),
+                    Stage::Drafted(_) | Stage::Hosting(_) => false,
+                });
+                if !accepted {
+                    return Err(Fault::Forged("certificate"));
+                }
+                self.end_talk(talk, Ending::Closed, Some(&certificate));
+                Ok(())
+            }
+            Reader::Receipt(talk) => {
+                let token: [u8; 16] = decode(message, "confirmation")?;
+                if self.receipts.get_mut(&talk).is_some_and(|receipt| receipt.confirm(&token)) {
+                    let receipt = self.receipts.get(&talk).cloned();
+                    let all = receipt.as_ref().is_some_and(|receipt| receipt.confirmations().0 == receipt.confirmations().1);
+                    self.with_cx(|parts, cx| {
+                        cx.put(Scope::Durable, &super::talks::receipt_name(talk), &receipt);
+                        if all {
+                            // Nobody is away any more who would need the certificate.
+                            parts.mailbox.withdraw(cx, talk);
+                        }
+                    });
+                    self.tell(Event::TalkErased(talk));
+                }
+                Ok(())
+            }
+            Reader::Room(_) => Ok(()),
+        }
+    }
+
+    fn read_request(&mut self, talk: TalkId, number: usize, message: &[u8], via: Via) -> Result<(), Fault> {
+        let sealed: Vec<u8> = decode(message, "seat request")?;
+        let founding = self.with_cx(|parts, cx| match parts.talks.get_mut(&talk).map(|talk| &mut talk.stage) {
+            Some(Stage::Hosting(hosting)) => hosting.receive(cx, talk, &sealed, via == Via::Relay),
+            Some(Stage::Open(room)) => match room.doors().get(number) {
+                Some((door, _)) => room.take_request(cx, door, &sealed).map(|()| None),
+                None => Ok(None),
+            },
+            Some(Stage::Drafted(_) | Stage::Waiting(_)) | None => Ok(None),
+        });
+        if let Some(founding) = founding.transpose()?.flatten() {
+            self.open_founded(talk, founding);
+        } else {
+            self.tell(Event::TalkChanged(talk));
+        }
+        Ok(())
+    }
+
+    fn read_answer(&mut self, talk: TalkId, message: &[u8]) -> Result<(), Fault> {
+        let sealed: Vec<u8> = decode(message, "answer to a seat request")?;
+        let answered = self.with_cx(|parts, cx| match parts.talks.get_mut(&talk).map(|talk| &mut talk.stage) {
+            Some(Stage::Waiting(waiting)) => waiting.receive(cx, &sealed).map(Some),
+            Some(Stage::Drafted(_) | Stage::Hosting(_) | Stage::Open(_)) | None => Ok(None),
+        });
+        if let Some(answered) = answered.transpose()?.flatten() {
+            self.answered_guest(talk, answered);
+        }
+        Ok(())
+    }
+
+    /// Finds the reader of a parcel, and opens it.
+    fn recognise(&self, parcel: &Parcel) -> Option<(Reader, Vec<u8>)> {
+        let event = self.event.as_ref()?;
+        let open =
+            |reader: Reader, keys: &crate::proto::wire::parcel::ParcelKeys| keys.open(parcel).map(|content| (reader, content));
+        if event.board.recognises(parcel) {
+            return open(Reader::Board, &event.board);
+        }
+        for (id, talk) in &self.talks {
+            let through = |number: usize, door: &Door| open(Reader::Door(*id, number), &door::parcel_keys(&door.public()));
+            let found = match &talk.stage {
+                Stage::Drafted(_) => None,
+                Stage::Hosting(hosting) => through(0, &hosting.door.door),
+                Stage::Waiting(waiting) => {
+                    let reply = open(Reader::Reply(*id), &door::parcel_keys(&waiting.door().0.public()));
+                    reply.or_else(|| match waiting.errand() {
+                        Errand::Return(stub) => open(Reader::Closing(*id), &stub.afterlife.closing_keys()),
+                        Errand::Card { .. } | Errand::Table => None,
+                    })
+                }
+                Stage::Open(room) => room
+                    .recognise(parcel)
+                    .and_then(|keys| open(Reader::Room(*id), &keys))
+                    .or_else(|| open(Reader::Closing(*id), &room.afterlife().closing_keys()))
+                    .or_else(|| room.doors().iter().enumerate().find_map(|(number, (door, _))| through(number, door))),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.receipts.iter().find_map(|(id, receipt)| open(Reader::Receipt(*id), &receipt.afterlife.receipt_keys()))
+    }
+
+    fn confirm_clock(&mut self, talk: TalkId) {
+        if let Some(minutes) = self.with_room(talk, |room, _| room.take_peer_minutes()).flatten() {
+            self.clock.confirm(self.now, minutes);
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What a talk asks of its node: effects of its room, the way from one stage to the next, and the end.
+
+use super::Node;
+use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
+use crate::proto::cx::{Cx, Post};
+use crate::proto::error::Fault;
+use crate::proto::id::{JobId, TalkId};
+use crate::proto::io::{Answer, Event, Output, Persist, Scope};
+use crate::proto::notes::exchange::Notes;
+use crate::proto::talk::close::{Certificate, Ending, Receipt};
+use crate::proto::talk::entry::{Body, SeatNumber};
+use crate::proto::talk::room::{Effect, Room, stub_name};
+use crate::proto::talk::seats::{Answered, Errand, Founding, Waiting};
+use crate::proto::talk::{Stage, Talk};
+use std::collections::BTreeSet;
+
+/// Under which name a receipt is remembered.
+pub(super) fn receipt_name(talk: TalkId) -> Vec<u8> {
+    [b"receipt/", &talk.0[..]].concat()
+}
+
+impl Node {
+    pub(super) fn room(&self, talk: TalkId) -> Option<&Room> {
+        match &self.talks.get(&talk)?.stage {
+            Stage::Open(room) => Some(room),
+            Stage::Drafted(_) | Stage::Hosting(_) | Stage::Waiting(_) => None,
+        }
+    }
+
+    pub(super) fn with_room<T>(&mut self, talk: TalkId, f: impl FnOnce(&mut Room, &mut Cx<'_>) -> T) -> Option<T> {
+        self.with_cx(|parts, cx| match &mut parts.talks.get_mut(&talk)?.stage {
+            Stage::Open(room) => Some(f(room, cx)),
+            Stage::Drafted(_) | Stage::Hosting(_) | Stage::Waiting(_) => None,
+        })
+        .flatten()
+    }
+
+    pub(super) fn each_room(&mut self, mut f: impl FnMut(&mut Room, &mut Cx<'_>)) {
+        self.with_cx(|parts, cx| {
+            for talk in parts.talks.values_mut() {
+                if let Stage::Open(room) = &mut talk.stage {
+                    f(room, cx);
+                }
+            }
+        });
+    }
+
+    /// Remembers the stage of a talk whose room is not open.
+    pub(super) fn remember_stage(&mut self, talk: TalkId) {
+        self.with_cx(|parts, cx| {
+            if let Some(known) = parts.talks.get(&talk) {
+                cx.put(Scope::Talk(talk), b"stage", &known.record());
+            }
+        });
+    }
+
+    pub(super) fn has_room_for_a_talk(&self) -> bool {
+        self.talks.len() < TALKS_MAX
+    }
+
+    /// The room is founded with us.
+    pub(super) fn open_founded(&mut self, talk: TalkId, founding: Founding) {
+        let seat = founding.keys.id();
+        match self.with_cx(|_, cx| Room::found(cx, talk, founding)) {
+            Some(Ok(room)) => self.open(talk, room, Some(Notes::new(seat))),
+            Some(Err(fault)) => self.fault("a founding", fault),
+            None => {}
+        }
+    }
+
+    /// Takes an answer to a guest.
+    pub(super) fn answered_guest(&mut self, talk: TalkId, answered: Answered) {
+        match answered {
+            Answered::Nothing => {}
+            Answered::Changed => {
+                self.remember_stage(talk);
+                self.tell(Event::TalkChanged(talk));
+            }
+            Answered::Declined => {
+                self.tell(Event::TalkErased(talk));
+                self.drop_talk(talk);
+            }
+            Answered::Founded(founding) => self.open_founded(talk, *founding),
+            Answered::Joined(joined) => {
+                let (group, keys, state) = *joined;
+                let joined = self.with_cx(|_, cx| Room::join(cx, talk, group, keys, &state));
+                match joined {
+                    Some(Ok((room, state))) => {
+                        let is_over = self.receipts.values().any(|receipt| receipt.afterlife.marker == room.afterlife().marker);
+                        if is_over {
+                            return self.fault("a welcome", Fault::OutOfPlace("closed talk"));
+                        }
+                        self.open(talk, room, None);
+                        self.take_document(talk, state.generation, 0, state.document);
+                    }
+                    Some(Err(fault)) => self.fault("a welcome", fault),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, talk: TalkId, room: Room, notes: Option<Notes>) {
+        let seat = room.seat();
+        if let Some(known) = self.talks.get_mut(&talk) {
+            known.stage = Stage::Open(Box::new(room));
+        }
+        self.remember_stage(talk);
+        self.notes.insert(talk, notes.unwrap_or_else(|| Notes::new(seat)));
+        self.remember_notes(talk);
+    }
+
+    pub(super) fn remember_notes(&mut self, talk: TalkId) {
+        self.with_cx(|parts, cx| {
+            if let Some(notes) = parts.notes.get(&talk) {
+                cx.put(Scope::Talk(talk), b"notes", &(notes.generation(), notes.save()));
+            }
+        });
+    }
+
+    /// Does what a room asks for.
+    pub(super) fn carry_out(&mut self, talk: TalkId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Change { seat, generation, bytes, .. } => {
+                    let id = self.room(talk).and_then(|room| room.roster().seat(seat)).map(|seat| seat.id);
+                    if let (Some(id), Some(notes)) = (id, self.notes.get_mut(&talk)) {
+                        notes.take(id, generation, bytes);
+                    }
+                }
+                Effect::Document { generation, included, bytes } => self.take_document(talk, generation, included, bytes),
+                Effect::Preview(preview) => {
+                    let now = self.now;
+                    self.with_room(talk, |room, _| room.keep_preview(now, preview));
+                    self.tell(Event::NotesChanged(talk));
+                }
+                Effect::SkipWanted => {
+                    self.with_cx(|parts, cx| {
+                        if let (Some(Stage::Open(room)), Some(notes)) =
+                            (parts.talks.get_mut(&talk).map(|talk| &mut talk.stage), parts.notes.get(&talk))
+                        {
+                            room.send_skip(cx, notes.generation(), notes.save());
+                        }
+                    });
+                }
+                Effect::Fold(seat, body) => self.fold(talk, seat, body),
+                Effect::Closed(certificate) => return self.end_talk(talk, Ending::Closed, Some(&certificate)),
+                Effect::Removed => return self.end_talk(talk, Ending::Removed, None),
+            }
+        }
+    }
+
+    pub(super) fn take_carried_document(&mut self, talk: TalkId, generation: u32, document: Vec<u8>) {
+        self.take_document(talk, generation, 0, document);
+    }
+
+    fn take_document(&mut self, talk: TalkId, generation: u32, included: u64, bytes: Vec<u8>) {
+        let id = JobId(self.next_job);
+        if let Some(job) = self.notes.get_mut(&talk).and_then(|notes| notes.take_document(id, generation, included, bytes)) {
+            self.next_job += 1;
+            self.jobs.insert(id, talk);
+            self.out.push_back(Output::Compute { id, job });
+        }
+    }
+
+    pub(super) fn computed(&mut self, id: JobId, answer: Option<Answer>) {
+        let Some(talk) = self.jobs.remove(&id) else { return };
+        let Some(outcome) = self.notes.get_mut(&talk).map(|notes| notes.answered(id, answer.as_ref())) else { return };
+        for seat in outcome.hostile {
+            let name = self.room(talk).map(|room| room.persona(seat)).unwrap_or_default();
+            self.fault(&name, Fault::Forged("edit: it was set aside"));
+        }
+        if outcome.changed {
+            self.remember_notes(talk);
+            self.tell(Event::NotesChanged(talk));
+        }
+        if outcome.replaced {
+            let generation = self.notes.get(&talk).map_or(0, Notes::generation);
+            self.with_room(talk, |room, cx| room.compact(cx, generation));
+        }
+        self.send_changes(talk, outcome.own);
+        self.try_fold(talk);
+    }
+
+    /// Sends changes of our own.
+    pub(super) fn send_changes(&mut self, talk: TalkId, changes: Vec<Vec<u8>>) {
+        if changes.is_empty() {
+            return;
+        }
+        let generation = self.notes.get(&talk).map_or(0, Notes::generation);
+        self.remember_notes(talk);
+        self.with_room(talk, |room, cx| changes.into_iter().for_each(|bytes| room.change(cx, generation, bytes)));
+        self.tell(Event::NotesChanged(talk));
+    }
+
+    // ---- fold --------------------------------------------------------------------------------------------------------------------
+
+    /// The chair asks for a fold when the document has grown.
+    pub(super) fn propose_fold(&mut self, talk: TalkId) {
+        let wants = self.notes.get(&talk).is_some_and(Notes::wants_fold) && self.room(talk).is_some_and(Room::is_chair);
+        if wants {
+            self.strike(talk);
+        }
+    }
+
+    /// The chair asks everybody to fold here: what was deleted is to be gone for good.
+    pub(super) fn strike(&mut self, talk: TalkId) {
+        let own = self.notes.get_mut(&talk).and_then(Notes::commit);
+        self.send_changes(talk, own.into_iter().collect());
+        let Some((generation, heads)) = self.notes.get(&talk).map(|notes| (notes.generation() + 1, notes.heads())) else { return };
+        let effects = self.with_room(talk, |room, cx| room.fold(cx, Body::FoldAt { generation, heads }));
+        self.carry_out(talk, effects.unwrap_or_default());
+    }
+
+    fn fold(&mut self, talk: TalkId, seat: SeatNumber, body: Body) {
+        let Some(room) = self.room(talk) else { return };
+        let (context, is_chair_word) = (room.fold_context(), room.chair() == seat);
+        match body {
+            Body::FoldAt { generation, heads } if is_chair_word => {
+                let own = self.notes.get_mut(&talk).and_then(Notes::commit);
+                self.send_changes(talk, own.into_iter().collect());
+                let hash = self.notes.get_mut(&talk).and_then(|notes| notes.fold_at(generation, heads, &context));
+                self.acknowledge_fold(talk, hash);
+            }
+            Body::Folded { .. } => self.conclude_fold(talk),
+            Body::FoldDone { generation, hash } if is_chair_word => {
+                let Some(notes) = self.notes.get_mut(&talk) else { return };
+                match notes.fold_done(generation, hash) {
+                    Some(own) => {
+                        self.with_room(talk, |room, cx| room.compact(cx, generation));
+                        self.remember_notes(talk);
+                        self.send_changes(talk, own);
+                        self.tell(Event::NotesChanged(talk));
+                    }
+                    // What we lack for it is folded away elsewhere: whoever hears us ask sends the document.
+                    None => drop(self.with_room(talk, |room, cx| room.ask_for_document(cx))),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn try_fold(&mut self, talk: TalkId) {
+        let Some(context) = self.room(talk).map(Room::fold_context) else { return };
+        let hash = self.notes.get_mut(&talk).and_then(|notes| notes.try_fold(&context));
+        self.acknowledge_fold(talk, hash);
+    }
+
+    fn acknowledge_fold(&mut self, talk: TalkId, hash: Option<[u8; 16]>) {
+        let (Some(hash), Some(generation)) = (hash, self.notes.get(&talk).map(|notes| notes.generation() + 1)) else { return };
+        let effects = self.with_room(talk, |room, cx| room.fold(cx, Body::Folded { generation, hash }));
+        self.carry_out(talk, effects.unwrap_or_default());
+    }
+
+    /// The chair says that the fold is agreed, once every seat heard within ten minutes obtained the same.
+    fn conclude_fold(&mut self, talk: TalkId) {
+        let Some(generation) = self.notes.get(&talk).map(|notes| notes.generation() + 1) else { return };
+        let Some(hash) = self
+            .room(talk)
+            .filter(|room| room.is_chair())
+            .and_then(|room| room.fold_agreed(generation, self.now, FOLD_HEARD_WITHIN))
+        else {
+            return;
+        };
+        let effects = self.with_room(talk, |room, cx| room.fold(cx, Body::FoldDone { generation, hash }));
+        self.carry_out(talk, effects.unwrap_or_default());
+    }
+
+    // ---- the end -----------------------------------------------------------------------------------------------------------------
+
+    /// The talk ends on this device: its last words are sealed, its key is destroyed, its receipt remains.
+    pub(super) fn end_talk(&mut self, id: TalkId, ending: Ending, certificate: Option<&Certificate>) {
+        let receipt = self.with_cx(|parts, cx| {
+            // Whatever we left at the relay for this talk goes first, so that only the last words are left there.
+            // (Who leaves has withdrawn before the goodbye.)
+            if ending != Ending::Left {
+                parts.mailbox.withdraw(cx, id);
+            }
+            let talk = parts.talks.get_mut(&id)?;
+            let receipt = match &mut talk.stage {
+                Stage::Open(room) => Some(room.finish(cx, ending, certificate)),
+                Stage::Hosting(hosting) => {
+                    hosting.decline_all(cx, id);
+                    post_card(cx, &hosting.door.next_card(false).1);
+                    None
+                }
+                Stage::Waiting(waiting) => match waiting.errand() {
+                    // A device that lost its keys learns of the end by its stub.
+                    Errand::Return(stub) => {
+                        let (hashes, until) = (
+                            certificate.map(Certificate::token_hashes).unwrap_or_default(),
+                            cx.event.ends.hours() + crate::proto::config::MARKER_HOURS,
+                        );
+                        Some(Receipt::new(ending, cx.wall, hashes.len() as u8, hashes, stub.afterlife.clone(), until))
+                    }
+                    Errand::Card { .. } | Errand::Table => None,
+                },
+                Stage::Drafted(_) => None,
+            };
+            if let Some(receipt) = &receipt {
+                cx.put(Scope::Durable, &receipt_name(id), receipt);
+            }
+            receipt
+        });
+        if let Some(receipt) = receipt.flatten() {
+            self.receipts.insert(id, receipt);
+        }
+        // The last words are sealed before the key is gone; they leave after it, and the relay keeps nothing else of ours.
+        self.send_posts();
+        self.forget_talk(id);
+        self.tell(Event::TalkErased(id));
+    }
+
+    /// Forgets a talk without a word.
+    pub(super) fn drop_talk(&mut self, id: TalkId) {
+        self.with_cx(|parts, cx| parts.mailbox.withdraw(cx, id));
+        self.forget_talk(id);
+    }
+
+    /// Destroys the talk's key and everything of it in memory.
+    pub(super) fn forget_talk(&mut self, id: TalkId) {
+        self.talks.remove(&id);
+        self.notes.remove(&id);
+        self.jobs.retain(|_, talk| *talk != id);
+        self.table.forget(id);
+        self.assemblers.retain(|reader, _| !reader.is_of(id));
+        self.with_cx(|_, cx| {
+            cx.delete(Scope::Durable, &stub_name(id));
+            cx.out.push_back(Output::Persist(Persist::Forget { talk: id }));
+        });
+    }
+
+    // ---- what is read where --------------------------------------------------------------------------------------------------------
+
+    /// Tells the mailbox what this device reads at the relay.
+    pub(super) fn read_mailboxes(&mut self) {
+        self.with_cx(|parts, cx| {
+            let (mut own, mut rooms) = (Vec::new(), BTreeSet::new());
+            for talk in parts.talks.values() {
+                match &talk.stage {
+                    Stage::Drafted(_) => {}
+                    Stage::Hosting(hosting) => own.push(hosting.door.mailbox.clone()),
+                    Stage::Waiting(waiting) => {
+                        own.push(waiting.door().1.clone());
+                        if let Errand::Return(stub) = waiting.errand() {
+                            rooms.insert(stub.bucket);
+                        }
+                    }
+                    Stage::Open(room) => {
+                        rooms.insert(room.bucket(cx.event));
+                        if room.is_chair() {
+                            own.extend(room.doors().into_iter().map(|(_, mailbox)| mailbox));
+                        }
+                    }
+                }
+            }
+            parts.mailbox.read(cx.out, cx.event, &own, &rooms);
+        });
+    }
+
+    /// A device whose forgetting keystore lost a talk asks back in.
+    pub(super) fn return_to(&mut self, talk: TalkId, stub: crate::proto::talk::room::Stub) {
+        if let Some(Ok(waiting)) = self.with_cx(|_, cx| Waiting::new(cx, Errand::Return(stub))) {
+            self.talks.insert(talk, Talk::new(talk, Stage::Waiting(Box::new(waiting))));
+            self.remember_stage(talk);
+        }
+    }
+}
+
+/// Posts a signed card on the board, here and at the relay.
+pub(super) fn post_card(cx: &mut Cx<'_>, signed: &Vec<u8>) {
+    let mut post = Post::new(&cx.event.board, signed);
+    post.mailbox = Some(cx.event.board_mailbox().write_name());
+    cx.post(post);
+}
