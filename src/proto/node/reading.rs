@@ -113,12 +113,12 @@ impl Node {
             }
             Reader::Receipt(talk) => {
                 let token: [u8; 16] = decode(message, "confirmation")?;
-                if self.receipts.get_mut(&talk).is_some_and(|receipt| receipt.confirm(&token)) {
-                    let receipt = self.receipts.get(&talk).cloned();
-                    let all = receipt.as_ref().is_some_and(|receipt| receipt.confirmations().0 == receipt.confirmations().1);
+                let Some(receipt) = self.receipts.get_mut(&talk) else { return Ok(()) };
+                if receipt.confirm(&token) {
+                    let (receipt, (confirmed, of)) = (receipt.clone(), receipt.confirmations());
                     self.with_cx(|parts, cx| {
                         cx.put(Scope::Durable, &super::talks::receipt_name(talk), &receipt);
-                        if all {
+                        if confirmed == of {
                             // Nobody is away any more who would need the certificate.
                             parts.mailbox.withdraw(cx, talk);
                         }
