@@ -1,1 +1,5 @@
 //! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
+
+pub mod hardening;
+pub mod keystore;
+pub mod vault;
