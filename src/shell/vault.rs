@@ -19,6 +19,7 @@ pub mod layout;
 mod disk;
 mod open;
 mod profile;
+mod rescue;
 mod write;
 
 use crate::proto::config::{RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX};
@@ -127,7 +128,7 @@ pub enum VaultError {
     DiskFull,
     /// The store's file cannot be read. It is left as it is.
     #[error(
-        "the vault {path} is damaged ({reason}): put back a copy, or run `alcove set-aside`, which keeps the file and starts a new vault"
+        "the vault {path} is damaged ({reason}): put back a copy, or run `alcove set-aside`, which keeps it and saves what is legible"
     )]
     Damaged {
         /// The store's file.
@@ -201,16 +202,22 @@ impl Vault {
         self.keystore.level()
     }
 
-    /// Renames the store of a profile that cannot be opened, so that the next opening starts an empty one, and says where it is now.
-    /// Only for a person who has asked for it.
+    /// Renames the store of a profile that cannot be opened, says where it is now, and starts a new one with what is still legible in it;
+    /// the next opening names the records that are not. Only for a person who has asked for it.
     ///
     /// # Errors
     /// The profile is in use, not ours, or has no store.
     pub fn set_aside(profile: &Path) -> Result<PathBuf, VaultError> {
-        let profile = Profile::open(profile)?;
-        let aside = profile.aside_path();
-        std::fs::rename(profile.store_path(), &aside).map_err(|source| VaultError::io(&profile.store_path(), source))?;
-        Ok(aside)
+        rescue::set_aside(&Profile::open(profile)?)
+    }
+
+    /// Destroys the forgetting key and with it every open talk; what is left of the profile can be deleted. The next opening reports the
+    /// talks as lost.
+    ///
+    /// # Errors
+    /// [`VaultError::Keystore`] if the key could not be deleted.
+    pub fn destroy_talks(self) -> Result<(), VaultError> {
+        Ok(self.keystore.delete(self.generation)?)
     }
 
     /// Cuts the power after this step of the next erasure. For tests.

@@ -51,7 +51,7 @@ impl Profile {
         self.directory.join(STORE)
     }
 
-    /// The durable key; made on first use, before there is a store.
+    /// The durable key; made on first use, before there is a store (also one set aside).
     pub fn durable_key(&self, rng: &mut Rng) -> Result<Key, VaultError> {
         let path = self.durable_key_path();
         match fs::read(&path) {
