@@ -36,7 +36,7 @@ use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::StorageProvider;
 use provider::{Crypto, Provider, SUITE};
-use seat::{Signing, capabilities, checked, lifetime, member_at, member_by};
+use seat::{OTHER_FORM, Signing, capabilities, checked, lifetime, member_at, member_by};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Store, StoreError};
@@ -439,9 +439,7 @@ impl Group {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for queued in commit.queued_proposals() {
             match queued.proposal() {
-                Proposal::Add(add) => {
-                    added.push(member_by(add.key_package()).ok_or(GroupError::Refused("a key package of another form"))?)
-                }
+                Proposal::Add(add) => added.push(member_by(add.key_package()).ok_or(OTHER_FORM)?),
                 Proposal::Remove(remove) => removed.push(self.member_of(remove.removed()).ok_or(GroupError::UnknownSeat)?.seat),
                 _ => return Err(GroupError::Refused("a commit that does more than add and remove")),
             }

@@ -1,1 +1,455 @@
-//! The laws of a group.
+//! The laws of a group among honest members: founding, order, restart, admission, removal, and one history per seed.
+
+mod hostile;
+
+use super::{Group, GroupError, OUT_OF_ORDER_MAX, Opened, PAST_EPOCHS_MAX, SeatKeys, Staged, check_key_package, verify};
+use crate::proto::id::SeatId;
+use crate::proto::rng::Rng;
+use crate::proto::secret::{Key, hash};
+use std::collections::BTreeMap;
+
+const PSK_ID: &[u8] = b"roster";
+
+/// Everybody at one table, the founder first.
+struct Table {
+    rng: Rng,
+    seats: Vec<SeatKeys>,
+    groups: Vec<Group>,
+    welcome: Vec<u8>,
+}
+
+/// The key over all contributions.
+fn contributions(parts: &[[u8; 16]]) -> Key {
+    Key(hash("contributions", &parts.iter().map(|part| part.as_slice()).collect::<Vec<_>>()))
+}
+
+fn table(n: usize, seed: u8) -> Table {
+    let mut rng = Rng::new([seed; 32]);
+    let mut seats: Vec<_> = (0..n).map(|_| SeatKeys::generate(&mut rng)).collect();
+    let packages: Vec<_> = seats[1..].iter_mut().map(|seat| seat.key_package(&mut rng).unwrap()).collect();
+    let psk = contributions(&(0..n).map(|_| rng.bytes()).collect::<Vec<_>>());
+    let (founder, welcome) = Group::found(&mut rng, &seats[0], [7; 16], &packages, &psk, PSK_ID).unwrap();
+    let mut groups = vec![founder];
+    for seat in &mut seats[1..] {
+        let (group, welcomer) = Group::join(seat, &welcome, Some((&psk, PSK_ID))).unwrap();
+        assert_eq!(welcomer, groups[0].me().seat);
+        groups.push(group);
+    }
+    Table { rng, seats, groups, welcome }
+}
+
+impl Table {
+    fn seal(&mut self, by: usize, text: &str) -> Vec<u8> {
+        self.groups[by].seal(&mut self.rng, text.as_bytes()).unwrap()
+    }
+
+    /// The founder commits; all others but `absent` merge it.
+    fn commit(&mut self, add: &[Vec<u8>], remove: Option<SeatId>, absent: &[usize]) -> (Vec<u8>, Option<Vec<u8>>) {
+        let made = self.groups[0].admit_and_remove(&mut self.rng, add, remove).unwrap();
+        for (i, group) in self.groups.iter_mut().enumerate().skip(1).filter(|(_, group)| group.is_member()) {
+            if !absent.contains(&i) {
+                let staged = staged(group, &made.commit);
+                group.merge(staged).unwrap();
+            }
+        }
+        (made.commit, made.welcome)
+    }
+
+    /// A commit that changes the epoch and leaves everybody seated but a passer-by, who gets up in the next one.
+    fn pass_epochs(&mut self, n: usize, absent: &[usize]) -> Vec<Vec<u8>> {
+        let mut passer: Option<SeatId> = None;
+        (0..n)
+            .map(|_| {
+                let mut seat = SeatKeys::generate(&mut self.rng);
+                let package = seat.key_package(&mut self.rng).unwrap();
+                self.commit(&[package], passer.replace(seat.id()), absent).0
+            })
+            .collect()
+    }
+}
+
+fn text(group: &mut Group, bytes: &[u8]) -> Result<String, GroupError> {
+    match group.open(bytes)? {
+        Opened::Message { plaintext, .. } => Ok(String::from_utf8(plaintext).unwrap()),
+        Opened::Commit(_) => panic!("a commit where a message was expected"),
+    }
+}
+
+fn staged(group: &mut Group, commit: &[u8]) -> Staged {
+    match group.open(commit).unwrap() {
+        Opened::Commit(staged) => *staged,
+        Opened::Message { .. } => panic!("a message where a commit was expected"),
+    }
+}
+
+fn restored(seat: &SeatKeys, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Group {
+    Group::restore(seat, records.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))).unwrap()
+}
+
+fn persist(group: &mut Group, records: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    for (name, value) in group.take_changes() {
+        match value {
+            Some(value) => records.insert(name, value),
+            None => records.remove(&name),
+        };
+    }
+}
+
+#[test]
+fn all_who_sat_down_share_one_key_and_read_each_other() {
+    for n in [2, 5, 12] {
+        let mut table = table(n, 1);
+        let key = table.groups[0].export("links", b"").unwrap();
+        let roster = table.groups[0].roster();
+        assert_eq!(roster, table.seats.iter().map(SeatKeys::member).collect::<Vec<_>>());
+        for group in &table.groups {
+            assert_eq!((group.epoch(), group.id(), group.roster()), (1, [7; 16], roster.clone()));
+            assert!(group.export("links", b"").unwrap() == key);
+            assert!(group.export("links", b"other").unwrap() != key && group.export("labels", b"").unwrap() != key);
+        }
+        for by in 0..n {
+            let sealed = table.seal(by, "hello");
+            let from = table.seats[by].id();
+            for (i, group) in table.groups.iter_mut().enumerate() {
+                match group.open(&sealed) {
+                    Ok(Opened::Message { from: named, epoch: 1, plaintext }) if i != by => {
+                        assert_eq!((named, plaintext.as_slice()), (from, b"hello".as_slice()));
+                    }
+                    Err(GroupError::Replayed) if i == by => {}
+                    _ => panic!("seat {i} did not read seat {by}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_every_contribution_nobody_joins() {
+    let mut rng = Rng::new([2; 32]);
+    let mut parts: Vec<[u8; 16]> = (0..3).map(|_| rng.bytes()).collect();
+    let host = SeatKeys::generate(&mut rng);
+    let mut guests: Vec<_> = (0..2).map(|_| SeatKeys::generate(&mut rng)).collect();
+    let packages: Vec<_> = guests.iter_mut().map(|guest| guest.key_package(&mut rng).unwrap()).collect();
+    let psk = contributions(&parts);
+    let (_, welcome) = Group::found(&mut rng, &host, [7; 16], &packages, &psk, PSK_ID).unwrap();
+
+    let guest = &mut guests[0];
+    assert_eq!(Group::join(guest, &welcome, None).err(), Some(GroupError::Forged));
+    assert_eq!(Group::join(guest, &welcome, Some((&psk, b"other roster"))).err(), Some(GroupError::Forged));
+    parts[1][0] ^= 1;
+    assert_eq!(Group::join(guest, &welcome, Some((&contributions(&parts), PSK_ID))).err(), Some(GroupError::Forged));
+    assert!(Group::join(guest, &welcome, Some((&psk, PSK_ID))).is_ok(), "the control: with all contributions it works");
+}
+
+#[test]
+fn a_founding_without_contributions_is_not_joined_as_one_with_them() {
+    let mut table = table(2, 3);
+    let mut guest = SeatKeys::generate(&mut table.rng);
+    let package = guest.key_package(&mut table.rng).unwrap();
+    let (_, welcome) = table.commit(&[package], None, &[]);
+    let welcome = welcome.unwrap();
+    let any = Key([1; 32]);
+    let wanted = Some((&any, PSK_ID));
+    assert!(matches!(Group::join(&mut guest, &welcome, wanted), Err(GroupError::Refused(_))));
+    assert!(Group::join(&mut guest, &welcome, None).is_ok(), "the control: as a later admission it works");
+}
+
+#[test]
+fn a_key_package_joins_once_and_survives_a_failed_welcome() {
+    let mut table = table(2, 4);
+    let welcome = table.welcome.clone();
+    let guest = &mut table.seats[1];
+    assert_eq!(Group::join(guest, &welcome, None).err(), Some(GroupError::Foreign), "its private half is gone");
+
+    let first = guest.key_package(&mut table.rng).unwrap();
+    let second = guest.key_package(&mut table.rng).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(check_key_package(&first), check_key_package(&second));
+    let mut kept = SeatKeys::from_bytes(&guest.to_bytes()).unwrap();
+    let gone = table.seats[1].id();
+    let (_, welcome) = table.commit(&[second], Some(gone), &[1]);
+    let welcome = welcome.unwrap();
+    let mut garbled = welcome.clone();
+    *garbled.last_mut().unwrap() ^= 1;
+    assert_eq!(Group::join(&mut kept, &garbled, None).err(), Some(GroupError::Forged));
+    assert!(Group::join(&mut kept, &welcome, None).is_ok());
+    assert_eq!(kept.packages.len(), 1, "the first is still unspent");
+}
+
+#[test]
+fn a_phone_that_lost_its_state_comes_back_in_one_commit() {
+    let mut table = table(3, 5);
+    let package = table.seats[2].key_package(&mut table.rng).unwrap();
+    let seat = table.seats[2].id();
+    let (_, welcome) = table.commit(&[package], Some(seat), &[2]);
+    let (group, _) = Group::join(&mut table.seats[2], &welcome.unwrap(), None).unwrap();
+    table.groups[2] = group;
+    assert_eq!(table.groups[1].roster().len(), 3);
+    let sealed = table.seal(2, "back again");
+    assert_eq!(text(&mut table.groups[0], &sealed).unwrap(), "back again");
+    assert_eq!(text(&mut table.groups[1], &sealed).unwrap(), "back again");
+}
+
+#[test]
+fn messages_open_once_in_any_order_with_gaps() {
+    let mut table = table(3, 6);
+    let sealed: Vec<_> = (0..40).map(|i| table.seal(1, &format!("{i}"))).collect();
+    let mut order: Vec<usize> = (0..40).filter(|i| i % 7 != 3).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, table.rng.below(i as u64 + 1) as usize);
+    }
+    for i in order {
+        assert_eq!(text(&mut table.groups[0], &sealed[i]).unwrap(), format!("{i}"));
+        assert_eq!(text(&mut table.groups[0], &sealed[i]), Err(GroupError::Replayed));
+    }
+    assert_eq!(text(&mut table.groups[0], &sealed[3]).unwrap(), "3", "late, not lost");
+}
+
+#[test]
+fn a_message_may_be_as_late_as_the_window_and_no_later() {
+    let mut table = table(2, 7);
+    let sealed: Vec<_> = (0..OUT_OF_ORDER_MAX + 2).map(|i| table.seal(1, &format!("{i}"))).collect();
+    text(&mut table.groups[0], sealed.last().unwrap()).unwrap();
+    assert_eq!(text(&mut table.groups[0], &sealed[0]), Err(GroupError::TooOld));
+    assert_eq!(text(&mut table.groups[0], &sealed[2]).unwrap(), "2");
+}
+
+#[test]
+fn messages_of_past_epochs_open_within_the_window() {
+    let mut table = table(3, 8);
+    let (kept, lost) = (table.seal(1, "in time"), table.seal(1, "too late"));
+    table.pass_epochs(PAST_EPOCHS_MAX, &[]);
+    assert_eq!(text(&mut table.groups[0], &kept).unwrap(), "in time");
+    table.pass_epochs(1, &[]);
+    assert_eq!(text(&mut table.groups[0], &lost), Err(GroupError::TooOld));
+}
+
+#[test]
+fn a_message_from_a_later_epoch_waits_for_its_commit() {
+    let mut table = table(3, 9);
+    let commits = table.pass_epochs(2, &[2]);
+    let sealed = table.seal(1, "news");
+    let late = &mut table.groups[2];
+    assert_eq!(text(late, &sealed), Err(GroupError::Later { epoch: 3 }));
+    assert_eq!(late.open(&commits[1]).err(), Some(GroupError::Later { epoch: 2 }));
+    for commit in &commits {
+        let staged = staged(late, commit);
+        late.merge(staged).unwrap();
+    }
+    assert_eq!(text(late, &sealed).unwrap(), "news");
+}
+
+#[test]
+fn a_removed_seat_reads_nothing_more() {
+    let mut table = table(3, 10);
+    let before = table.seal(1, "before");
+    assert_eq!(text(&mut table.groups[2], &before).unwrap(), "before", "the control: it could until now");
+    let gone = table.seats[2].id();
+    let (commit, _) = table.commit(&[], Some(gone), &[2]);
+    let after = table.seal(1, "after");
+    assert_eq!(text(&mut table.groups[0], &after).unwrap(), "after");
+
+    // Neither if it hides the commit from itself, nor once it has seen it.
+    assert_eq!(text(&mut table.groups[2], &after), Err(GroupError::Later { epoch: 2 }));
+    let old = table.groups[2].export("links", b"").unwrap();
+    assert!(table.groups[0].export("links", b"").unwrap() != old);
+    let staged = staged(&mut table.groups[2], &commit);
+    assert_eq!((staged.committer, staged.removed.as_slice()), (table.seats[0].id(), [gone].as_slice()));
+    table.groups[2].merge(staged).unwrap();
+    assert!(!table.groups[2].is_member());
+    assert_eq!(text(&mut table.groups[2], &after), Err(GroupError::Removed));
+    assert_eq!(table.groups[2].seal(&mut table.rng, b"?"), Err(GroupError::Removed));
+    assert_eq!(table.groups[2].export("links", b"").err(), Some(GroupError::Removed));
+}
+
+#[test]
+fn a_newcomer_reads_what_comes_after_and_not_what_came_before() {
+    let mut table = table(3, 11);
+    let before = table.seal(1, "before");
+    let mut guest = SeatKeys::generate(&mut table.rng);
+    let package = guest.key_package(&mut table.rng).unwrap();
+    assert_eq!(check_key_package(&package), Ok(guest.member()));
+    let made = table.groups[0].admit_and_remove(&mut table.rng, &[package], None).unwrap();
+    for group in &mut table.groups[1..] {
+        let staged = staged(group, &made.commit);
+        assert_eq!((staged.added.as_slice(), staged.removed.len()), ([guest.member()].as_slice(), 0));
+        group.merge(staged).unwrap();
+    }
+    let (mut group, welcomer) = Group::join(&mut guest, &made.welcome.unwrap(), None).unwrap();
+    assert_eq!(welcomer, table.seats[0].id());
+    let after = table.seal(1, "after");
+    assert_eq!(text(&mut group, &after).unwrap(), "after");
+    assert_eq!(text(&mut group, &before), Err(GroupError::TooOld));
+    assert_eq!(text(&mut table.groups[0], &before).unwrap(), "before", "the control: an old member can");
+    let sealed = group.seal(&mut table.rng, b"thank you").unwrap();
+    assert_eq!(text(&mut table.groups[2], &sealed).unwrap(), "thank you");
+}
+
+#[test]
+fn every_epoch_has_its_own_key() {
+    let mut table = table(2, 12);
+    let mut keys = vec![table.groups[0].export("links", b"").unwrap().0];
+    for _ in 0..5 {
+        table.pass_epochs(1, &[]);
+        assert!(table.groups[0].export("links", b"").unwrap() == table.groups[1].export("links", b"").unwrap());
+        keys.push(table.groups[0].export("links", b"").unwrap().0);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 6);
+}
+
+#[test]
+fn a_commit_opens_again_until_one_is_merged() {
+    let mut table = table(3, 13);
+    let mut records = BTreeMap::new();
+    persist(&mut table.groups[1], &mut records);
+    let sealed = table.seal(2, "meanwhile");
+    let commit = table.pass_epochs(1, &[1]).remove(0);
+
+    drop(staged(&mut table.groups[1], &commit));
+    assert!(table.groups[1].take_changes().is_empty(), "opened and dropped, it has changed nothing");
+    let held = staged(&mut table.groups[1], &commit);
+    assert_eq!(text(&mut table.groups[1], &sealed).unwrap(), "meanwhile");
+    persist(&mut table.groups[1], &mut records);
+    table.groups[1] = restored(&table.seats[1], &records);
+    let staged = staged(&mut table.groups[1], &commit);
+    table.groups[1].merge(staged).unwrap();
+    assert_eq!(table.groups[1].merge(held).err(), Some(GroupError::TooOld));
+    assert_eq!(table.groups[1].open(&commit).err(), Some(GroupError::TooOld));
+    assert_eq!(text(&mut table.groups[1], &sealed), Err(GroupError::Replayed), "what was opened meanwhile stays opened");
+    assert!(table.groups[1].export("links", b"").unwrap() == table.groups[0].export("links", b"").unwrap());
+}
+
+#[test]
+fn a_restart_after_any_step_goes_on_and_never_seals_under_an_old_key() {
+    let mut table = table(3, 14);
+    let mut records = vec![BTreeMap::new(); 3];
+    let mut early = Vec::new();
+    for round in 0..12 {
+        if round % 4 == 3 {
+            table.pass_epochs(1, &[]);
+        }
+        let by = round % 3;
+        let said = format!("round {round}");
+        let sealed = table.seal(by, &said);
+        for i in 0..3 {
+            if i != by {
+                assert_eq!(text(&mut table.groups[i], &sealed).unwrap(), said);
+            }
+            let names = table.groups[i].record_names();
+            persist(&mut table.groups[i], &mut records[i]);
+            assert!(records[i].keys().all(|name| names.contains(name)), "whoever removes the named records removes all");
+            table.groups[i] = restored(&table.seats[i], &records[i]);
+        }
+        if round == 0 {
+            early = records.clone();
+        }
+    }
+    // The control: from records that lag behind what was sealed, a key comes twice and the others notice.
+    let mut table = self::table(3, 14);
+    persist(&mut table.groups[0], &mut early[0]);
+    let first = table.seal(0, "round 0");
+    table.groups[0] = restored(&table.seats[0], &early[0]);
+    let again = table.seal(0, "round 0 again");
+    assert_eq!(text(&mut table.groups[1], &first).unwrap(), "round 0");
+    assert_eq!(text(&mut table.groups[1], &again), Err(GroupError::Replayed));
+}
+
+#[test]
+fn a_damaged_or_foreign_record_is_corrupt_and_no_panic() {
+    let mut table = table(2, 15);
+    let mut records = BTreeMap::new();
+    persist(&mut table.groups[1], &mut records);
+    assert!(Group::restore(&table.seats[0], records.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))).is_err(), "not its seat");
+    for missing in records.keys().cloned().collect::<Vec<_>>() {
+        let mut fewer = records.clone();
+        fewer.remove(&missing);
+        // An epoch's key pairs may be missing unnoticed until the next commit; everything else is needed at once.
+        let _ = Group::restore(&table.seats[1], fewer.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
+        let mut renamed = fewer;
+        renamed.insert(vec![0; 16], records[&missing].clone());
+        assert!(Group::restore(&table.seats[1], renamed.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))).is_err());
+    }
+    assert!(Group::restore(&table.seats[1], []).is_err());
+    assert!(SeatKeys::from_bytes(&table.seats[1].to_bytes()[1..]).is_err());
+}
+
+#[test]
+fn a_seat_speaks_in_two_tongues_that_are_never_confused() {
+    use openmls_traits::signatures::Signer;
+    let mut rng = Rng::new([16; 32]);
+    let seat = SeatKeys::generate(&mut rng);
+    let signature = seat.sign("close", &[b"talk", b"heads"]);
+    let key = seat.verifying_key();
+    assert!(verify(&key, "close", &[b"talk", b"heads"], &signature));
+    assert!(!verify(&key, "close", &[b"talkheads"], &signature) && !verify(&key, "leave", &[b"talk", b"heads"], &signature));
+    assert!(!verify(&SeatKeys::generate(&mut rng).verifying_key(), "close", &[b"talk", b"heads"], &signature));
+    assert!(!verify(&[0; 32], "close", &[], &[0; 64]));
+    let raw: [u8; 64] = seat.signing().sign(b"close").unwrap().try_into().unwrap();
+    assert!(!verify(&key, "close", &[], &raw));
+}
+
+/// One life of a group as a digest: everything that left and everything persisted.
+fn history(seed: u8) -> [u8; 32] {
+    let mut table = table(9, seed);
+    let mut left: Vec<Vec<u8>> = vec![table.welcome.clone()];
+    left.extend(table.seats.iter().map(|seat| seat.to_bytes().to_vec()));
+    for round in 0..6 {
+        left.push(table.seal(round % 9, "a line of text"));
+        let (sealed, by) = (left.last().unwrap().clone(), round % 9);
+        table.groups.iter_mut().enumerate().filter(|(i, _)| *i != by).for_each(|(_, group)| drop(group.open(&sealed).unwrap()));
+        left.extend(table.pass_epochs(2, &[]));
+        for group in &mut table.groups {
+            left.extend(group.take_changes().into_iter().flat_map(|(name, value)| [name, value.unwrap_or_default()]));
+        }
+    }
+    hash("history", &left.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+#[test]
+fn one_seed_gives_one_history_in_this_process_and_in_another() {
+    const ASKED: &str = "ALCOVE_GROUP_HISTORY";
+    let ours = Key(history(17)).0;
+    if std::env::var_os(ASKED).is_some() {
+        println!("history {ours:?}.");
+        return;
+    }
+    assert_eq!(history(17), ours);
+    assert_ne!(history(18), ours, "the control: another seed gives another");
+    // Another process: another clock reading, another hash seed.
+    let name = "one_seed_gives_one_history_in_this_process_and_in_another";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([&format!("proto::talk::group::tests::{name}"), "--exact", "--nocapture"])
+        .env(ASKED, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(said.contains(&format!("history {ours:?}.")), "the other process said: {said}");
+}
+
+#[test]
+fn sizes_on_the_air_stay_what_they_were_planned_with() {
+    let mut sizes = Vec::new();
+    for (n, welcome_max) in [(2, 760), (5, 1_900), (12, 4_400)] {
+        let mut table = table(n, 19);
+        let package = SeatKeys::generate(&mut table.rng).key_package(&mut table.rng).unwrap();
+        let sealed = table.seal(1, &"x".repeat(200)).len() - 200;
+        let secrets: Vec<_> =
+            (0..n).map(|i| table.groups[i].take_changes().values().flatten().map(Vec::len).sum::<usize>()).collect();
+        table.seal(1, "x");
+        let delta: usize = table.groups[1].take_changes().values().flatten().map(Vec::len).sum();
+        let package_len = package.len();
+        let made = table.groups[0].admit_and_remove(&mut table.rng, &[package], None).unwrap();
+        let welcome = made.welcome.unwrap().len();
+        sizes.push(format!(
+            "n={n}: key package {package_len}, founding welcome {}, overhead {sealed}, add one: commit {} welcome {welcome}, state {} (guest {}), delta of a seal {delta}",
+            table.welcome.len(),
+            made.commit.len(),
+            secrets[0],
+            secrets[1]
+        ));
+        assert!(package_len == 284 && sealed <= 150 && table.welcome.len() <= welcome_max, "{sizes:?}");
+    }
+    println!("{}", sizes.join("\n"));
+}
