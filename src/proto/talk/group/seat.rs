@@ -3,9 +3,10 @@
 //! Laws: a key package is made from fresh keys and its private half is gone once it has been used to join; the signature key speaks in
 //! two tongues that cannot be confused, MLS's and our statements'. It does not decide who may sit down.
 
+use super::error::{GroupError, OTHER_KEY_PACKAGE};
+use super::member::Member;
 use super::provider::{Crypto, Provider, SUITE};
 use super::store::Store;
-use super::{GroupError, Member};
 use crate::proto::error::Corrupt;
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
@@ -25,9 +26,6 @@ use zeroize::Zeroizing;
 pub const KEY_PACKAGE_BYTES_MAX: usize = 1_024;
 /// Unspent key packages that a seat remembers: one per invitation under way. The oldest is forgotten first.
 pub const KEY_PACKAGES_MAX: usize = 4;
-
-/// Of a key package that we would not have made.
-pub(super) const OTHER_FORM: GroupError = GroupError::Refused("a key package of another form");
 
 /// First bytes of whatever a seat signs outside MLS. MLS signs a length-prefixed label first (RFC 9420 section 5.1.2), whose first
 /// byte is below 0x40 for every label it has: no signature of one kind is ever one of the other.
@@ -150,10 +148,10 @@ pub(super) fn checked(bytes: &[u8]) -> Result<(Member, KeyPackage), GroupError> 
     let package = KeyPackageIn::tls_deserialize_exact(bytes).map_err(|_| GroupError::Malformed)?;
     let package = package.validate(&Crypto::fixed(), ProtocolVersion::Mls10).map_err(|error| match error {
         // Not our lifetime, whichever side of the clock it is on.
-        KeyPackageVerifyError::LifetimeError(_) => OTHER_FORM,
+        KeyPackageVerifyError::LifetimeError(_) => OTHER_KEY_PACKAGE,
         _ => GroupError::Forged,
     })?;
-    let member = member_by(&package).ok_or(OTHER_FORM)?;
+    let member = member_by(&package).ok_or(OTHER_KEY_PACKAGE)?;
     Ok((member, package))
 }
 

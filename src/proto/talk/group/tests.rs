@@ -1,12 +1,12 @@
 //! The laws of a group among honest members: founding, order, restart, admission, removal, and one history per seed.
 
 mod hostile;
+mod restart;
 
 use super::{Group, GroupError, OUT_OF_ORDER_MAX, Opened, PAST_EPOCHS_MAX, SeatKeys, Staged, check_key_package, verify};
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
 use crate::proto::secret::{Key, hash};
-use std::collections::BTreeMap;
 
 const PSK_ID: &[u8] = b"roster";
 
@@ -79,19 +79,6 @@ fn staged(group: &mut Group, commit: &[u8]) -> Staged {
     match group.open(commit).unwrap() {
         Opened::Commit(staged) => *staged,
         Opened::Message { .. } => panic!("a message where a commit was expected"),
-    }
-}
-
-fn restored(seat: &SeatKeys, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Group {
-    Group::restore(seat, records.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))).unwrap()
-}
-
-fn persist(group: &mut Group, records: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-    for (name, value) in group.take_changes() {
-        match value {
-            Some(value) => records.insert(name, value),
-            None => records.remove(&name),
-        };
     }
 }
 
@@ -300,82 +287,6 @@ fn every_epoch_has_its_own_key() {
 }
 
 #[test]
-fn a_commit_opens_again_until_one_is_merged() {
-    let mut table = table(3, 13);
-    let mut records = BTreeMap::new();
-    persist(&mut table.groups[1], &mut records);
-    let sealed = table.seal(2, "meanwhile");
-    let commit = table.pass_epochs(1, &[1]).remove(0);
-
-    drop(staged(&mut table.groups[1], &commit));
-    assert!(table.groups[1].take_changes().is_empty(), "opened and dropped, it has changed nothing");
-    let held = staged(&mut table.groups[1], &commit);
-    assert_eq!(text(&mut table.groups[1], &sealed).unwrap(), "meanwhile");
-    persist(&mut table.groups[1], &mut records);
-    table.groups[1] = restored(&table.seats[1], &records);
-    let staged = staged(&mut table.groups[1], &commit);
-    table.groups[1].merge(staged).unwrap();
-    assert_eq!(table.groups[1].merge(held).err(), Some(GroupError::TooOld));
-    assert_eq!(table.groups[1].open(&commit).err(), Some(GroupError::TooOld));
-    assert_eq!(text(&mut table.groups[1], &sealed), Err(GroupError::Replayed), "what was opened meanwhile stays opened");
-    assert!(table.groups[1].export("links", b"").unwrap() == table.groups[0].export("links", b"").unwrap());
-}
-
-#[test]
-fn a_restart_after_any_step_goes_on_and_never_seals_under_an_old_key() {
-    let mut table = table(3, 14);
-    let mut records = vec![BTreeMap::new(); 3];
-    let mut early = Vec::new();
-    for round in 0..12 {
-        if round % 4 == 3 {
-            table.pass_epochs(1, &[]);
-        }
-        let by = round % 3;
-        let said = format!("round {round}");
-        let sealed = table.seal(by, &said);
-        for i in 0..3 {
-            if i != by {
-                assert_eq!(text(&mut table.groups[i], &sealed).unwrap(), said);
-            }
-            let names = table.groups[i].record_names();
-            persist(&mut table.groups[i], &mut records[i]);
-            assert!(records[i].keys().all(|name| names.contains(name)), "whoever removes the named records removes all");
-            table.groups[i] = restored(&table.seats[i], &records[i]);
-        }
-        if round == 0 {
-            early = records.clone();
-        }
-    }
-    // The control: from records that lag behind what was sealed, a key comes twice and the others notice.
-    let mut table = self::table(3, 14);
-    persist(&mut table.groups[0], &mut early[0]);
-    let first = table.seal(0, "round 0");
-    table.groups[0] = restored(&table.seats[0], &early[0]);
-    let again = table.seal(0, "round 0 again");
-    assert_eq!(text(&mut table.groups[1], &first).unwrap(), "round 0");
-    assert_eq!(text(&mut table.groups[1], &again), Err(GroupError::Replayed));
-}
-
-#[test]
-fn a_damaged_or_foreign_record_is_corrupt_and_no_panic() {
-    let mut table = table(2, 15);
-    let mut records = BTreeMap::new();
-    persist(&mut table.groups[1], &mut records);
-    assert!(Group::restore(&table.seats[0], records.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))).is_err(), "not its seat");
-    for missing in records.keys().cloned().collect::<Vec<_>>() {
-        let mut fewer = records.clone();
-        fewer.remove(&missing);
-        // An epoch's key pairs may be missing unnoticed until the next commit; everything else is needed at once.
-        let _ = Group::restore(&table.seats[1], fewer.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
-        let mut renamed = fewer;
-        renamed.insert(vec![0; 16], records[&missing].clone());
-        assert!(Group::restore(&table.seats[1], renamed.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))).is_err());
-    }
-    assert!(Group::restore(&table.seats[1], []).is_err());
-    assert!(SeatKeys::from_bytes(&table.seats[1].to_bytes()[1..]).is_err());
-}
-
-#[test]
 fn a_seat_speaks_in_two_tongues_that_are_never_confused() {
     use openmls_traits::signatures::Signer;
     let mut rng = Rng::new([16; 32]);
@@ -388,44 +299,6 @@ fn a_seat_speaks_in_two_tongues_that_are_never_confused() {
     assert!(!verify(&[0; 32], "close", &[], &[0; 64]));
     let raw: [u8; 64] = seat.signing().sign(b"close").unwrap().try_into().unwrap();
     assert!(!verify(&key, "close", &[], &raw));
-}
-
-/// One life of a group as a digest: everything that left and everything persisted.
-fn history(seed: u8) -> [u8; 32] {
-    let mut table = table(9, seed);
-    let mut left: Vec<Vec<u8>> = vec![table.welcome.clone()];
-    left.extend(table.seats.iter().map(|seat| seat.to_bytes().to_vec()));
-    for round in 0..6 {
-        left.push(table.seal(round % 9, "a line of text"));
-        let (sealed, by) = (left.last().unwrap().clone(), round % 9);
-        table.groups.iter_mut().enumerate().filter(|(i, _)| *i != by).for_each(|(_, group)| drop(group.open(&sealed).unwrap()));
-        left.extend(table.pass_epochs(2, &[]));
-        for group in &mut table.groups {
-            left.extend(group.take_changes().into_iter().flat_map(|(name, value)| [name, value.unwrap_or_default()]));
-        }
-    }
-    hash("history", &left.iter().map(Vec::as_slice).collect::<Vec<_>>())
-}
-
-#[test]
-fn one_seed_gives_one_history_in_this_process_and_in_another() {
-    const ASKED: &str = "ALCOVE_GROUP_HISTORY";
-    let ours = Key(history(17)).0;
-    if std::env::var_os(ASKED).is_some() {
-        println!("history {ours:?}.");
-        return;
-    }
-    assert_eq!(history(17), ours);
-    assert_ne!(history(18), ours, "the control: another seed gives another");
-    // Another process: another clock reading, another hash seed.
-    let name = "one_seed_gives_one_history_in_this_process_and_in_another";
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([&format!("proto::talk::group::tests::{name}"), "--exact", "--nocapture"])
-        .env(ASKED, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(said.contains(&format!("history {ours:?}.")), "the other process said: {said}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a stranger or a member may try: other forms of valid MLS, and bytes that are none.
 
+use super::super::error::{OTHER_KEY_PACKAGE, TWICE};
 use super::super::provider::{Crypto, Provider, SUITE};
-use super::super::seat::{OTHER_FORM, capabilities, checked, lifetime};
+use super::super::seat::{capabilities, checked, lifetime};
 use super::super::store::Store;
 use super::super::{GROUP_MESSAGE_BYTES_MAX, KEY_PACKAGE_BYTES_MAX, wire};
 use super::*;
@@ -12,8 +13,6 @@ use openmls::prelude::{
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider;
-
-const TWICE: GroupError = GroupError::Refused("two seats of one name or key");
 
 fn package(rng: &mut Rng, name: &[u8], lifetime: Lifetime, capabilities: Capabilities) -> Vec<u8> {
     let seat = SeatKeys::generate(rng);
@@ -50,9 +49,9 @@ where
 fn a_key_package_of_another_form_is_refused() {
     let rng = &mut Rng::new([30; 32]);
     assert!(check_key_package(&package(rng, &[1; 16], lifetime(), capabilities())).is_ok(), "the control");
-    assert_eq!(check_key_package(&package(rng, &[1; 15], lifetime(), capabilities())), Err(OTHER_FORM));
-    assert_eq!(check_key_package(&package(rng, b"alice@example.org", lifetime(), capabilities())), Err(OTHER_FORM));
-    assert_eq!(check_key_package(&package(rng, &[1; 16], lifetime(), Capabilities::default())), Err(OTHER_FORM));
+    assert_eq!(check_key_package(&package(rng, &[1; 15], lifetime(), capabilities())), Err(OTHER_KEY_PACKAGE));
+    assert_eq!(check_key_package(&package(rng, b"alice@example.org", lifetime(), capabilities())), Err(OTHER_KEY_PACKAGE));
+    assert_eq!(check_key_package(&package(rng, &[1; 16], lifetime(), Capabilities::default())), Err(OTHER_KEY_PACKAGE));
     assert_eq!(check_key_package(&[0; KEY_PACKAGE_BYTES_MAX + 1]), Err(GroupError::Malformed));
 }
 
@@ -61,7 +60,7 @@ fn whether_a_key_package_is_taken_never_depends_on_the_clock() {
     // OpenMLS compares lifetimes with the OS's clock. Whatever it finds, every lifetime but the one without end is turned away.
     let rng = &mut Rng::new([31; 32]);
     for (from, until) in [(0, 1), (0, 4_000_000_000), (4_000_000_000, u64::MAX), (1, u64::MAX)] {
-        assert_eq!(check_key_package(&package(rng, &[1; 16], Lifetime::init(from, until), capabilities())), Err(OTHER_FORM));
+        assert_eq!(check_key_package(&package(rng, &[1; 16], Lifetime::init(from, until), capabilities())), Err(OTHER_KEY_PACKAGE));
     }
 }
 
