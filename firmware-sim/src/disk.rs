@@ -29,7 +29,11 @@ impl Disk {
 
     /// What a restarted node gets.
     pub fn records(&self) -> Vec<Record> {
-        let record = |((scope, name), value): (&(Scope, Vec<u8>), &Vec<u8>)| Record { scope: *scope, name: name.clone(), value: value.clone() };
+        let record = |((scope, name), value): (&(Scope, Vec<u8>), &Vec<u8>)| Record {
+            scope: *scope,
+            name: name.clone(),
+            value: value.clone(),
+        };
         self.records.iter().map(record).collect()
     }
 

@@ -207,7 +207,12 @@ impl Network {
         if self.phones[phone].is_online {
             self.tell(phone, Duration::ZERO, Input::Relay(RelayEvent::Up));
         }
-        let near: Vec<_> = self.adjacent.iter().filter(|(pair, near)| **near && (pair.0 == phone || pair.1 == phone)).map(|(pair, _)| *pair).collect();
+        let near: Vec<_> = self
+            .adjacent
+            .iter()
+            .filter(|(pair, near)| **near && (pair.0 == phone || pair.1 == phone))
+            .map(|(pair, _)| *pair)
+            .collect();
         near.into_iter().for_each(|(a, b)| self.link(a, b));
         self.drain(phone);
     }
@@ -372,7 +377,12 @@ impl Network {
     }
 
     fn break_links(&mut self, a: usize, b: usize) {
-        let gone: Vec<_> = self.links.iter().filter(|(_, (from, to, _))| (*from, *to) == (a, b) || (*from, *to) == (b, a)).map(|(id, _)| *id).collect();
+        let gone: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, (from, to, _))| (*from, *to) == (a, b) || (*from, *to) == (b, a))
+            .map(|(id, _)| *id)
+            .collect();
         for link in gone {
             let owner = self.owner(link);
             self.links.remove(&link);

@@ -31,7 +31,8 @@ fn open_room(network: &mut Network, count: usize, seats_min: u8) -> Vec<TalkId> 
         talks.push(network.with(phone, |node| node.take_seat(card)).unwrap());
     }
     let all = talks.clone();
-    let open = network.run_until(S(120), |n| (0..count).all(|phone| n.node(phone).talk(all[phone]).is_some_and(|t| t.state == State::Open)));
+    let open = network
+        .run_until(S(120), |n| (0..count).all(|phone| n.node(phone).talk(all[phone]).is_some_and(|t| t.state == State::Open)));
     for phone in 0..count {
         if !open {
             eprintln!("{phone}: {:?} {:?}", network.node(phone).talk(talks[phone]), network.phones[phone].events);
@@ -50,7 +51,20 @@ fn three_meet_write_and_are_gone() {
     let mut network = Network::new(1, 3);
     network.connect_all();
     let talks = open_room(&mut network, 3, 3);
-    let rosters: Vec<_> = (0..3).map(|p| network.node(p).talk(talks[p]).unwrap().room.unwrap().seats.iter().map(|s| (s.id, s.persona.clone())).collect::<Vec<_>>()).collect();
+    let rosters: Vec<_> = (0..3)
+        .map(|p| {
+            network
+                .node(p)
+                .talk(talks[p])
+                .unwrap()
+                .room
+                .unwrap()
+                .seats
+                .iter()
+                .map(|s| (s.id, s.persona.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
     assert!(rosters.iter().all(|roster| *roster == rosters[0]));
 
     network.with(1, |node| node.say(talks[1], "hello")).unwrap();
@@ -81,7 +95,12 @@ fn below_the_quorum_there_is_no_room_and_with_the_last_seat_it_opens_for_all() {
     assert_eq!(network.node(1).talk(one).unwrap().state, State::Waiting);
     assert!(network.phones.iter().all(|phone| phone.disk.count(b"g/") == 0), "no group exists on any device");
     let two = network.with(2, |node| node.take_seat(card)).unwrap();
-    assert!(network.run_until(S(20), |n| [host, one, two].iter().enumerate().all(|(p, t)| n.node(p).talk(*t).unwrap().state == State::Open)));
+    assert!(
+        network.run_until(S(20), |n| [host, one, two]
+            .iter()
+            .enumerate()
+            .all(|(p, t)| n.node(p).talk(*t).unwrap().state == State::Open))
+    );
     assert!(network.phones.iter().all(|phone| phone.disk.count(b"g/") > 0), "control: now it does");
 }
 

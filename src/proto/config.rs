@@ -177,3 +177,6 @@ pub const INTERESTS_MAX: usize = 32;
 pub const EVENTS_OUT_MAX: usize = 100_000;
 /// Faults of peers that are told one by one; more are only counted.
 pub const PEER_FAULTS_MAX: u64 = 1_000;
+
+/// How often a successor asks again, and a seat that was away asks to follow.
+pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
