@@ -4,6 +4,7 @@
 //! nothing if it is not; nothing else changes.
 
 use super::diff::hunks;
+use super::document::{ChangeBytes, Document};
 use super::edit::Edit;
 use super::view::{ActionItem, AgendaItem, MarkSpan, View};
 use std::collections::BTreeSet;
@@ -31,6 +32,21 @@ impl Placement {
         Self(places)
     }
 
+    /// Fills each gap between two values that are there, if exactly the missing ones stand there again.
+    pub fn fill_gaps(&mut self, from: &str, onto: &str, is_mine: impl Fn(usize) -> bool) {
+        let (from, onto): (Vec<char>, Vec<char>) = (from.chars().collect(), onto.chars().collect());
+        let mut start = 0;
+        while start < self.0.len() {
+            let end = self.0.iter().skip(start).position(Option::is_some).map_or(self.0.len(), |length| start + length);
+            let first = self.after_neighbour_of(start);
+            let next = self.0.get(end).copied().flatten().unwrap_or(onto.len());
+            if start < end && onto.get(first..next) == from.get(start..end) && (first..next).all(&is_mine) {
+                self.0.iter_mut().take(end).skip(start).zip(first..next).for_each(|(slot, place)| *slot = Some(place));
+            }
+            start = end + 1;
+        }
+    }
+
     /// Where to insert what stood before `place`.
     fn after_neighbour_of(&self, place: usize) -> usize {
         let left = self.0.iter().take(place).rev().find_map(|found| *found);
@@ -47,28 +63,34 @@ pub(super) enum Clash {
     WriteMine,
 }
 
-/// The edits that do to `onto` what was done between `from` and `to`, to be carried out one after the other.
-pub(super) fn carry(from: &View, to: &View, placement: &Placement, onto: &View, clash: Clash) -> Vec<Edit> {
-    let mut edits = carry_text(from, to, placement, onto);
-    edits.extend(carry_agenda(&from.agenda, &to.agenda, &onto.agenda, clash));
-    edits.extend(carry_actions(&from.actions, &to.actions, &onto.actions, clash));
-    edits
+/// Does to `notes` what was done between `from` and `to`; `placement` says where each scalar value of `from` is in them now. The
+/// result is changes to be sent.
+pub(super) fn carry(from: &View, to: &View, placement: &Placement, notes: &mut Document, clash: Clash) -> Vec<ChangeBytes> {
+    let onto = notes.view();
+    let (edits, result) = carry_text(from, to, placement, onto.text.chars().count());
+    let mut changes = notes.write(edits);
+    // Which marks the inserted text has inherited is best asked of the text itself.
+    changes.extend(notes.write(carry_marks(from, to, placement, &result, &notes.marks())));
+    changes.extend(notes.write(carry_agenda(&from.agenda, &to.agenda, &onto.agenda, clash)));
+    changes.extend(notes.write(carry_actions(&from.actions, &to.actions, &onto.actions, clash)));
+    changes.extend(notes.settle());
+    changes
 }
 
 /// One scalar value of the text as it will be.
 #[derive(Clone, Copy)]
 enum Origin {
-    /// It stood here in `onto`.
+    /// It stood here before.
     Onto(usize),
     /// It comes from here in `to`.
     To(usize),
 }
 
-fn carry_text(from: &View, to: &View, placement: &Placement, onto: &View) -> Vec<Edit> {
+fn carry_text(from: &View, to: &View, placement: &Placement, onto_length: usize) -> (Vec<Edit>, Vec<Origin>) {
     let old: Vec<char> = from.text.chars().collect();
     let new: Vec<char> = to.text.chars().collect();
     let mut edits = Vec::new();
-    let mut result: Vec<Origin> = (0..onto.text.chars().count()).map(Origin::Onto).collect();
+    let mut result: Vec<Origin> = (0..onto_length).map(Origin::Onto).collect();
     // From the back, so that the places before stay what they are.
     for hunk in hunks(&old, &new).into_iter().rev() {
         for place in placement.0[hunk.old.clone()].iter().rev().flatten() {
@@ -86,39 +108,40 @@ fn carry_text(from: &View, to: &View, placement: &Placement, onto: &View) -> Vec
             edits.push(Edit::Splice { at, delete: 0, insert: new[hunk.new].iter().collect() });
         }
     }
-    edits.extend(carry_marks(from, to, placement, onto, &result));
-    edits
+    (edits, result)
 }
 
-/// The marks that changed between `from` and `to`, on what is there of it, in places of `result`.
-fn carry_marks(from: &View, to: &View, placement: &Placement, onto: &View, result: &[Origin]) -> Vec<Edit> {
+/// The marks that inserted text had, and those that were set or removed on text that is still there; `now` are the marks of `result`.
+fn carry_marks(from: &View, to: &View, placement: &Placement, result: &[Origin], now: &[MarkSpan]) -> Vec<Edit> {
     let (old, new): (Vec<char>, Vec<char>) = (from.text.chars().collect(), to.text.chars().collect());
-    let names: BTreeSet<&str> = [from, to, onto].into_iter().flat_map(|view| &view.marks).map(|mark| mark.name.as_str()).collect();
-    // Where each place of `onto` stood in `from` and stands in `to`, if it is in both.
-    let mut kept: Vec<Option<(usize, usize)>> = vec![None; onto.text.chars().count()];
+    let onto_length = placement.0.iter().flatten().max().map_or(0, |last| last + 1);
+    // Where what is still there stood in `from` and stands in `to`, by its place before.
+    let mut kept: Vec<Option<(usize, usize)>> = vec![None; onto_length];
     let (mut left, mut right) = (0, 0);
     for hunk in hunks(&old, &new).iter().map(Some).chain([None]) {
         let end = hunk.map_or(old.len(), |hunk| hunk.old.start);
         for place in left..end {
-            if let Some(slot) = placement.0[place].and_then(|found| kept.get_mut(found)) {
-                *slot = Some((place, place - left + right));
+            if let Some(found) = placement.0[place] {
+                kept[found] = Some((place, place - left + right));
             }
         }
         (left, right) = hunk.map_or((left, right), |hunk| (hunk.old.end, hunk.new.end));
     }
     let mut edits = Vec::new();
+    let names: BTreeSet<&str> = from.marks.iter().chain(&to.marks).chain(now).map(|mark| mark.name.as_str()).collect();
     for name in names {
         let before = values(name, &from.marks, old.len());
         let after = values(name, &to.marks, new.len());
-        let there = values(name, &onto.marks, kept.len());
-        let wanted = result.iter().enumerate().map(|(place, origin)| match origin {
-            Origin::To(source) => match (after[*source], place.checked_sub(1).map(|neighbour| result[neighbour])) {
-                (Some(value), _) => Some(Some(value)),
-                // A mark that ended at the neighbour has grown over the insertion.
-                (None, Some(Origin::Onto(neighbour))) if there[neighbour].is_some() => Some(None),
-                (None, _) => None,
-            },
-            Origin::Onto(place) => kept[*place].filter(|(old, new)| before[*old] != after[*new]).map(|(_, new)| after[new]),
+        let there = values(name, now, result.len());
+        let wanted = result.iter().enumerate().map(|(place, origin)| {
+            let wish = match origin {
+                Origin::To(source) => Some(after[*source]),
+                Origin::Onto(place) => {
+                    let kept = kept.get(*place).copied().flatten();
+                    kept.filter(|(old, new)| before[*old] != after[*new]).map(|(_, new)| after[new])
+                }
+            };
+            wish.filter(|wish| *wish != there[place])
         });
         runs(wanted, name, &mut edits);
     }

@@ -5,11 +5,10 @@
 //! what is committed); a change that breaks the document leaves it as it was.
 //! It does not judge foreign bytes: [`super::quarantine`] does, and [`Document::load`] and [`Document::adopt`] take only what passed.
 
-use super::carry::{Clash, Placement, carry};
 use super::chunk::change_hash;
 use super::edit::{Cost, Edit};
 use super::view::{ActionItem, AgendaItem, MarkSpan, Roots, View, items, spans};
-use crate::proto::config::{CHANGE_OPS_MAX, UNDO_CHANGES_MAX};
+use crate::proto::config::UNDO_CHANGES_MAX;
 use crate::proto::error::Refused;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
@@ -32,17 +31,6 @@ pub struct ChangeBytes {
     pub bytes: Vec<u8>,
 }
 
-/// What [`Document::undo_mine`] took back.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Undone {
-    /// There is nothing (more) to take back.
-    Nothing,
-    /// Pending edits: nobody else has them, so nothing is to be sent.
-    Pending,
-    /// A committed change: these changes take it back and are to be sent.
-    Changes(Vec<ChangeBytes>),
-}
-
 /// Why [`Document::adopt`] did nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum NotAdopted {
@@ -58,16 +46,16 @@ pub enum NotAdopted {
 pub struct Document {
     seat: SeatId,
     generation: u32,
-    roots: Roots,
+    pub(super) roots: Roots,
     /// Everything committed.
-    settled: Automerge,
+    pub(super) settled: Automerge,
     /// A copy of `settled` with the pending edits in its open transaction, while there are any.
-    writing: Option<Writing>,
+    pub(super) writing: Option<Writing>,
     /// The last changes of this seat that can be taken back, newest last. Not saved.
-    mine: Vec<ChangeHash>,
+    pub(super) mine: Vec<ChangeHash>,
 }
 
-struct Writing {
+pub(super) struct Writing {
     transaction: OwnedTransaction,
     cost: Cost,
 }
@@ -151,58 +139,28 @@ impl Document {
         if self.mine.len() >= UNDO_CHANGES_MAX {
             self.mine.remove(0);
         }
-        self.mine.push(change.hash());
-        Some(bytes_of(&change))
+        self.mine.push(ChangeHash(change.hash));
+        Some(change)
     }
 
-    fn settle(&mut self) -> Option<Change> {
+    /// Commits without remembering it for an undo.
+    pub(super) fn settle(&mut self) -> Option<ChangeBytes> {
         let (settled, hash, _) = self.writing.take()?.transaction.commit();
         self.settled = settled;
-        self.settled.get_change_by_hash(&hash?)
+        self.settled.get_change_by_hash(&hash?).map(|change| bytes_of(&change))
     }
 
-    /// Takes back the pending edits, or else the last committed change of this seat that still stands: what it inserted and is still
-    /// there goes, what it deleted comes back where it was, and fields that nobody has changed since get their old values. What others
-    /// wrote in the meantime stays.
-    pub fn undo_mine(&mut self) -> Undone {
-        if self.writing.take().is_some() {
-            return Undone::Pending;
-        }
-        let Some(last) = self.mine.pop() else { return Undone::Nothing };
-        let Some(change) = self.settled.get_change_by_hash(&last) else { return Undone::Nothing };
-        let with = View::at(&self.settled, &self.roots, &[last]);
-        let without = View::at(&self.settled, &self.roots, change.deps());
-        let placement = self.placement_of(&with, last);
-        Undone::Changes(self.write(carry(&with, &without, &placement, &self.view(), Clash::KeepTheirs)))
-    }
-
-    /// Where each scalar value that was there at `then` is now, by its identity in the CRDT.
-    fn placement_of(&self, view: &View, then: ChangeHash) -> Placement {
-        let length = view.text.chars().count();
-        if self.settled.get_heads() == [then] {
-            return Placement::same(length);
-        }
-        let text = &self.roots.text;
-        let now = |place: usize| {
-            let cursor = self.settled.get_cursor(text, place, Some(&[then])).ok()?;
-            let position = self.settled.get_cursor_position(text, &cursor, None).ok()?;
-            let there = self.settled.get_cursor(text, position, None).ok()?;
-            (there == cursor).then_some(position)
-        };
-        Placement((0..length).map(now).collect())
-    }
-
-    /// Carries out edits of any size as changes of allowed size, and returns them. An edit that no longer applies is left out.
+    /// Carries out edits of any size; an edit that no longer applies is left out. What does not fit into the pending change closes
+    /// it, and the changes so closed are returned.
     pub(super) fn write(&mut self, edits: Vec<Edit>) -> Vec<ChangeBytes> {
-        let mut changes = Vec::new();
-        for edit in edits.into_iter().flat_map(pieces) {
+        let mut closed = Vec::new();
+        for edit in edits.into_iter().flat_map(Edit::pieces) {
             if self.edit(std::slice::from_ref(&edit)).is_err() && self.has_pending() {
-                changes.extend(self.settle().map(|change| bytes_of(&change)));
+                closed.extend(self.settle());
                 let _gone_meanwhile = self.edit(&[edit]);
             }
         }
-        changes.extend(self.settle().map(|change| bytes_of(&change)));
-        changes
+        closed
     }
 
     /// Takes changes of others in, each found [`Sound`](crate::proto::io::Verdict::Sound) by the quarantine. Those that are there
@@ -343,14 +301,6 @@ impl Document {
             None => self.settled.get_cursor_position(&self.roots.text, &cursor, None).ok(),
         }
     }
-
-    pub(super) fn settled(&self) -> &Automerge {
-        &self.settled
-    }
-
-    pub(super) fn roots(&self) -> &Roots {
-        &self.roots
-    }
 }
 
 /// A document whose first change is made by `actor` alone: the three roots, then what `fill` writes. The same actor and filling give
@@ -373,23 +323,6 @@ pub(super) fn open(document: Automerge) -> OwnedTransaction {
 
 fn bytes_of(change: &Change) -> ChangeBytes {
     ChangeBytes { hash: change.hash().0, bytes: change.raw_bytes().to_vec() }
-}
-
-/// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
-fn pieces(edit: Edit) -> Vec<Edit> {
-    const PIECE: usize = CHANGE_OPS_MAX / 4;
-    match edit {
-        Edit::Splice { at, delete, insert } if delete + insert.chars().count() > PIECE => {
-            let cuts = (0..delete).step_by(PIECE).rev();
-            let deletions = cuts.map(|cut| Edit::Splice { at: at + cut, delete: PIECE.min(delete - cut), insert: String::new() });
-            let characters: Vec<char> = insert.chars().collect();
-            let insertions = characters.chunks(PIECE).enumerate();
-            let insertions =
-                insertions.map(|(place, piece)| Edit::Splice { at: at + place * PIECE, delete: 0, insert: piece.iter().collect() });
-            deletions.chain(insertions).collect()
-        }
-        other => vec![other],
-    }
 }
 
 /// Reads a cursor of Automerge's byte format version 1, and only what [`Document::cursor_at`] writes: the end, or an operation with a

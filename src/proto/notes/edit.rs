@@ -141,6 +141,23 @@ impl Edit {
         Cost { operations, bytes }
     }
 
+    /// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
+    pub(super) fn pieces(self) -> Vec<Edit> {
+        const PIECE: usize = CHANGE_OPS_MAX / 4;
+        match self {
+            Edit::Splice { at, delete, insert } if delete.saturating_add(insert.chars().count()) > PIECE => {
+                let characters: Vec<char> = insert.chars().collect();
+                let deletions = (0..delete).step_by(PIECE).rev();
+                let deletions =
+                    deletions.map(|cut| Edit::Splice { at: at + cut, delete: PIECE.min(delete - cut), insert: String::new() });
+                let insertions = characters.chunks(PIECE).zip((at..).step_by(PIECE));
+                let insertions = insertions.map(|(piece, at)| Edit::Splice { at, delete: 0, insert: piece.iter().collect() });
+                deletions.chain(insertions).collect()
+            }
+            other => vec![other],
+        }
+    }
+
     /// Carries the edit out in an open transaction.
     ///
     /// # Errors

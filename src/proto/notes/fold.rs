@@ -24,7 +24,7 @@ pub fn fold(notes: &Document, heads: &[[u8; 32]], context: &[u8]) -> Option<Docu
         return None;
     }
     let at: Vec<ChangeHash> = sorted.iter().map(|head| ChangeHash(*head)).collect();
-    let view = View::at(notes.settled(), notes.roots(), &at);
+    let view = View::at(&notes.settled, &notes.roots, &at);
     let generation = notes.generation().checked_add(1)?;
     let actor = hash16("alcove/1 fold", &[context, &generation.to_le_bytes(), sorted.as_flattened()]);
     let (settled, roots) = begin(&actor[..8], |writing, roots| rewrite(writing, roots, &view));
@@ -47,7 +47,7 @@ pub fn written_at(notes: &Document, heads: &[[u8; 32]]) -> u64 {
     let known: Vec<ChangeHash> = heads.iter().filter(|head| notes.has(head)).map(|head| ChangeHash(*head)).collect();
     let mine = ActorId::from(actor(notes.seat(), notes.generation()));
     let count = |changes: Vec<ChangeMetadata>| changes.iter().filter(|change| *change.actor == mine).count() as u64;
-    count(notes.settled().get_changes_meta(&[])) - count(notes.settled().get_changes_meta(&known))
+    count(notes.settled.get_changes_meta(&[])) - count(notes.settled.get_changes_meta(&known))
 }
 
 /// Carries into the folded notes what this seat wrote and the fold does not hold: its changes after the first `included` ones (see
@@ -59,7 +59,7 @@ pub fn written_at(notes: &Document, heads: &[[u8; 32]]) -> u64 {
 pub fn rebase(mut mine: Document, included: u64, folded: &mut Document) -> Vec<ChangeBytes> {
     mine.commit();
     let me = ActorId::from(actor(mine.seat(), mine.generation()));
-    let late = mine.settled().get_changes_meta(&[]).into_iter().filter(|change| *change.actor == me && change.seq > included);
+    let late = mine.settled.get_changes_meta(&[]).into_iter().filter(|change| *change.actor == me && change.seq > included);
     let mut stretches: Vec<(Vec<ChangeHash>, ChangeHash)> = Vec::new();
     for change in late {
         match stretches.last_mut() {
@@ -69,11 +69,10 @@ pub fn rebase(mut mine: Document, included: u64, folded: &mut Document) -> Vec<C
     }
     let mut changes = Vec::from_iter(folded.commit());
     for (before, after) in stretches {
-        let from = View::at(mine.settled(), mine.roots(), &before);
-        let to = View::at(mine.settled(), mine.roots(), &[after]);
-        let onto = folded.view();
-        let placement = Placement::by_difference(&from.text, &onto.text);
-        changes.extend(folded.write(carry(&from, &to, &placement, &onto, Clash::WriteMine)));
+        let from = View::at(&mine.settled, &mine.roots, &before);
+        let to = View::at(&mine.settled, &mine.roots, &[after]);
+        let placement = Placement::by_difference(&from.text, &folded.text());
+        changes.extend(carry(&from, &to, &placement, folded, Clash::WriteMine));
     }
     changes
 }

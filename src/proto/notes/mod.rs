@@ -12,6 +12,7 @@ mod document;
 mod edit;
 mod fold;
 pub mod quarantine;
+mod undo;
 mod view;
 mod vocabulary;
 
@@ -19,7 +20,8 @@ mod vocabulary;
 mod laws;
 
 pub use chunk::{change_deps, change_hash};
-pub use document::{ChangeBytes, Document, NotAdopted, Undone, actor};
+pub use document::{ChangeBytes, Document, NotAdopted, actor};
 pub use edit::Edit;
 pub use fold::{fold, rebase, written_at};
+pub use undo::Undone;
 pub use view::{ActionItem, AgendaItem, MarkSpan, View};

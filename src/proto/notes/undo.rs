@@ -1,0 +1,61 @@
+//! Takes back what this seat wrote last, and only that.
+//!
+//! Laws: what others wrote in the meantime stays, wherever it stands; an undo is an ordinary change that everybody gets. The list of
+//! what can be taken back lives as long as the document in memory and is not saved.
+
+use super::carry::{Clash, Placement, carry};
+use super::document::{ChangeBytes, Document, actor};
+use super::view::View;
+use automerge::{ChangeHash, ReadDoc};
+
+/// What [`Document::undo_mine`] took back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Undone {
+    /// There is nothing (more) to take back.
+    Nothing,
+    /// Pending edits: nobody else has them, so nothing is to be sent.
+    Pending,
+    /// A committed change: these changes take it back and are to be sent.
+    Changes(Vec<ChangeBytes>),
+}
+
+impl Document {
+    /// Takes back the pending edits, or else the last committed change of this seat that still stands: what it inserted and is still
+    /// there goes, what it deleted comes back where it was, and fields that nobody has changed since get their old values.
+    pub fn undo_mine(&mut self) -> Undone {
+        if self.writing.take().is_some() {
+            return Undone::Pending;
+        }
+        let Some(last) = self.mine.pop() else { return Undone::Nothing };
+        let Some(change) = self.settled.get_change_by_hash(&last) else { return Undone::Nothing };
+        let with = View::at(&self.settled, &self.roots, &[last]);
+        let without = View::at(&self.settled, &self.roots, change.deps());
+        let placement = self.placement_since(&with.text, last);
+        Undone::Changes(carry(&with, &without, &placement, self, Clash::KeepTheirs))
+    }
+
+    /// Where each scalar value that was there at `then` is now: by its identity in the CRDT, or, if an earlier undo brought it back
+    /// under a new one, by its neighbours.
+    fn placement_since(&self, text_then: &str, then: ChangeHash) -> Placement {
+        let length = text_then.chars().count();
+        if self.settled.get_heads() == [then] {
+            return Placement::same(length);
+        }
+        let text = &self.roots.text;
+        let now = |place: usize| {
+            let cursor = self.settled.get_cursor(text, place, Some(&[then])).ok()?;
+            let position = self.settled.get_cursor_position(text, &cursor, None).ok()?;
+            let there = self.settled.get_cursor(text, position, None).ok()?;
+            (there == cursor).then_some(position)
+        };
+        let mut placement = Placement((0..length).map(now).collect());
+        let me = actor(self.seat(), self.generation());
+        let is_mine = |place: usize| {
+            // Version, kind, length of the actor, actor.
+            let cursor = self.settled.get_cursor(text, place, None).map(|cursor| cursor.to_bytes());
+            cursor.is_ok_and(|bytes| bytes.get(3..3 + me.len()) == Some(me.as_slice()))
+        };
+        placement.fill_gaps(text_then, &self.text(), is_mine);
+        placement
+    }
+}
