@@ -13,11 +13,6 @@ use std::collections::BTreeSet;
 pub(super) struct Placement(pub Vec<Option<usize>>);
 
 impl Placement {
-    /// Of a text in itself.
-    pub fn same(length: usize) -> Self {
-        Self((0..length).map(Some).collect())
-    }
-
     /// Of a text in another that has no common history with it: by their minimal difference.
     pub fn by_difference(from: &str, onto: &str) -> Self {
         let (from, onto): (Vec<char>, Vec<char>) = (from.chars().collect(), onto.chars().collect());

@@ -13,7 +13,7 @@ use crate::proto::error::Refused;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
 use automerge::transaction::{OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, Cursor, ObjType, ROOT, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjType, ROOT, ReadDoc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
 
@@ -56,8 +56,10 @@ pub struct Document {
 }
 
 pub(super) struct Writing {
-    transaction: OwnedTransaction,
+    pub(super) transaction: OwnedTransaction,
     cost: Cost,
+    /// The splices so far: where, how many went, how many came.
+    pub(super) splices: Vec<(usize, usize, usize)>,
 }
 
 impl Document {
@@ -104,11 +106,17 @@ impl Document {
             }
             let writing = match self.writing.take() {
                 Some(writing) => self.writing.insert(writing),
-                None => self.writing.insert(Writing { transaction: open(self.settled.clone()), cost: Cost::default() }),
+                None => {
+                    let transaction = open(self.settled.clone());
+                    self.writing.insert(Writing { transaction, cost: Cost::default(), splices: Vec::new() })
+                }
             };
             let done = edit.apply(&mut writing.transaction, &self.roots);
             if done.is_ok() {
                 writing.cost = cost;
+                if let Edit::Splice { at, delete, insert } = edit {
+                    writing.splices.push((*at, *delete, insert.chars().count()));
+                }
             }
             if writing.transaction.pending_ops() == 0 {
                 self.writing = None;
@@ -273,34 +281,6 @@ impl Document {
         let known: Vec<ChangeHash> = heads.iter().filter(|head| self.has(head)).map(|head| ChangeHash(*head)).collect();
         self.settled.get_changes(&known).iter().map(bytes_of).collect()
     }
-
-    /// A cursor that stays with the scalar value at `position`, or with the end of the text: at most 32 bytes, for the other seats.
-    /// `None` if the position lies outside, or its value is not committed yet and thus nothing to others.
-    pub fn cursor_at(&self, position: usize) -> Option<Vec<u8>> {
-        let text = &self.roots.text;
-        let (length, cursor) = match &self.writing {
-            Some(writing) => (writing.transaction.length(text), writing.transaction.get_cursor(text, position, None).ok()),
-            None => (self.settled.length(text), self.settled.get_cursor(text, position, None).ok()),
-        };
-        match cursor {
-            _ if position == length => Some(Cursor::End.to_bytes()),
-            Some(cursor) => {
-                self.settled.get_cursor_position(text, &cursor, None).ok()?;
-                Some(cursor.to_bytes())
-            }
-            None => None,
-        }
-    }
-
-    /// Where a cursor of another seat points now; if its place was deleted, to what followed it. `None` for bytes that are no cursor
-    /// or point at what is not here (yet).
-    pub fn position_of(&self, cursor: &[u8]) -> Option<usize> {
-        let cursor = read_cursor(cursor)?;
-        match &self.writing {
-            Some(writing) => writing.transaction.get_cursor_position(&self.roots.text, &cursor, None).ok(),
-            None => self.settled.get_cursor_position(&self.roots.text, &cursor, None).ok(),
-        }
-    }
 }
 
 /// A document whose first change is made by `actor` alone: the three roots, then what `fill` writes. The same actor and filling give
@@ -323,19 +303,4 @@ pub(super) fn open(document: Automerge) -> OwnedTransaction {
 
 fn bytes_of(change: &Change) -> ChangeBytes {
     ChangeBytes { hash: change.hash().0, bytes: change.raw_bytes().to_vec() }
-}
-
-/// Reads a cursor of Automerge's byte format version 1, and only what [`Document::cursor_at`] writes: the end, or an operation with a
-/// counter that its own reader takes without a panic.
-fn read_cursor(bytes: &[u8]) -> Option<Cursor> {
-    match bytes {
-        [1, 2] => Some(Cursor::End),
-        [1, 3, actor_length, rest @ ..] if usize::from(*actor_length) <= 16 && rest.len() <= usize::from(*actor_length) + 6 => {
-            let counter = rest.get(usize::from(*actor_length)..rest.len().checked_sub(1)?)?;
-            let ends = counter.iter().position(|byte| byte & 0x80 == 0) == counter.len().checked_sub(1);
-            let fits = counter.len() < 5 || counter.last().is_some_and(|last| *last <= 0x0f);
-            (ends && fits && rest.last() == Some(&2)).then(|| Cursor::try_from(bytes).ok())?
-        }
-        _ => None,
-    }
 }

@@ -7,6 +7,7 @@
 
 mod carry;
 mod chunk;
+mod cursor;
 mod diff;
 mod document;
 mod edit;

@@ -6,7 +6,7 @@
 use super::carry::{Clash, Placement, carry};
 use super::document::{ChangeBytes, Document, actor};
 use super::view::View;
-use automerge::{ChangeHash, ReadDoc};
+use automerge::{ChangeHash, PatchAction, ReadDoc};
 
 /// What [`Document::undo_mine`] took back.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,18 +37,25 @@ impl Document {
     /// Where each scalar value that was there at `then` is now: by its identity in the CRDT, or, if an earlier undo brought it back
     /// under a new one, by its neighbours.
     fn placement_since(&self, text_then: &str, then: ChangeHash) -> Placement {
-        let length = text_then.chars().count();
-        if self.settled.get_heads() == [then] {
-            return Placement::same(length);
-        }
         let text = &self.roots.text;
-        let now = |place: usize| {
-            let cursor = self.settled.get_cursor(text, place, Some(&[then])).ok()?;
-            let position = self.settled.get_cursor_position(text, &cursor, None).ok()?;
-            let there = self.settled.get_cursor(text, position, None).ok()?;
-            (there == cursor).then_some(position)
-        };
-        let mut placement = Placement((0..length).map(now).collect());
+        let mut origins: Vec<Option<usize>> = (0..text_then.chars().count()).map(Some).collect();
+        let mut placement = Placement(vec![None; origins.len()]);
+        for patch in self.settled.diff_obj(text, &[then], &self.settled.get_heads(), false).unwrap_or_default() {
+            match patch.action {
+                PatchAction::SpliceText { index, value, .. } if index <= origins.len() => {
+                    origins.splice(index..index, value.make_string().chars().map(|_| None));
+                }
+                PatchAction::DeleteSeq { index, length } if index.saturating_add(length) <= origins.len() => {
+                    origins.drain(index..index + length);
+                }
+                _ => {}
+            }
+        }
+        for (place, origin) in origins.iter().enumerate() {
+            if let Some(origin) = origin {
+                placement.0[*origin] = Some(place);
+            }
+        }
         let me = actor(self.seat(), self.generation());
         let is_mine = |place: usize| {
             // Version, kind, length of the actor, actor.

@@ -1,10 +1,15 @@
 //! Copies of the notes agree, edits keep their bounds, and undo takes back one's own.
 
 use super::*;
-use crate::proto::config::{CHANGE_CUT_BYTES, CHANGE_OPS_MAX, ITEM_TEXT_BYTES_MAX, ITEMS_MAX, MARK_NAME_BYTES_MAX};
+use crate::proto::config::{
+    CHANGE_CUT_BYTES, CHANGE_OPS_MAX, ITEM_TEXT_BYTES_MAX, ITEMS_MAX, MARK_NAME_BYTES_MAX, UNDO_CHANGES_MAX,
+};
 use crate::proto::error::Refused;
-use crate::proto::notes::document::NotAdopted;
-use crate::proto::notes::{Undone, change_deps, change_hash};
+use crate::proto::notes::view::find;
+use crate::proto::notes::{NotAdopted, Undone, change_deps, change_hash};
+use crate::proto::secret::hash16;
+use automerge::{Cursor, ObjId, ReadDoc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn every_document_begins_with_the_same_bytes() {
@@ -173,18 +178,50 @@ fn a_cursor_stays_with_its_character_and_foreign_bytes_are_no_cursor() {
     theirs.edit(&[splice(7, 1, "")]).unwrap();
     assert_eq!(theirs.position_of(&five), Some(7));
 
+    // Every operation there is, and many there are not, of every actor: items, marks, deletions, roots.
     let mut rng = rng(4);
-    for _ in 0..20_000 {
-        let mut bytes = five.clone();
-        for _ in 0..=rng.below(3) {
-            let place = rng.below(bytes.len() as u64) as usize;
-            bytes[place] = rng.bytes::<1>()[0];
+    (0..20).for_each(|_| drop(random_change(&mut mine, &mut rng)));
+    sync_all(std::slice::from_mut(&mut mine));
+    theirs.commit();
+    sync(&mine, &mut theirs);
+    let genesis = hash16("alcove/1 genesis", &[])[..8].to_vec();
+    let mut points = 0;
+    for pending in [false, true] {
+        if pending {
+            theirs.edit(&[splice(1, 2, "pending")]).unwrap();
         }
-        if rng.below(4) == 0 {
-            bytes.truncate(rng.below(bytes.len() as u64) as usize);
+        let length = theirs.text().chars().count();
+        for (who, counter) in
+            [&actor(seat(1), 0), &actor(seat(2), 0), &genesis].into_iter().flat_map(|who| (0..128).map(move |n| (who, n)))
+        {
+            let cursor = [&[1, 3, 8][..], who, &[counter, 2]].concat();
+            let position = theirs.position_of(&cursor);
+            points += usize::from(position.is_some());
+            assert!(position.is_none_or(|position| position <= length), "{position:?} of {length}");
         }
-        assert!(theirs.position_of(&bytes).is_none_or(|position| position <= 12));
+        for _ in 0..2_000 {
+            let mut bytes = five.clone();
+            for _ in 0..=rng.below(3) {
+                let place = rng.below(bytes.len() as u64) as usize;
+                bytes[place] = rng.bytes::<1>()[0];
+            }
+            bytes.truncate(rng.below(2 * bytes.len() as u64) as usize);
+            assert!(theirs.position_of(&bytes).is_none_or(|position| position <= length));
+        }
     }
+    assert!(points > 100);
+    theirs.commit();
+    theirs.edit(&[Edit::AddAgenda { id: ItemId([9; 8]), text: "a".into(), minutes: 1 }]).unwrap();
+    theirs.commit();
+    let ObjId::Id(counter, who, _) = find(&theirs.settled, &theirs.roots.agenda, ItemId([9; 8])).unwrap().1 else {
+        panic!("a map")
+    };
+    let mut item = [&[1, 3, 8][..], who.to_bytes()].concat();
+    item.extend([counter as u8 | 0x80, (counter >> 7) as u8, 2]);
+    assert_eq!(theirs.position_of(&item), None);
+    let item = Cursor::try_from(item).unwrap();
+    let control = catch_unwind(AssertUnwindSafe(|| theirs.settled.get_cursor_position(&theirs.roots.text, &item, None).is_ok()));
+    assert!(control.is_err(), "the control: Automerge's own look-up falls over a cursor that names an item");
     let huge = [&[1, 3, 8][..], &actor(seat(1), 0), &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 2]].concat();
     assert_eq!(theirs.position_of(&huge), None);
 }
@@ -220,6 +257,17 @@ fn undo_takes_back_my_last_change_and_only_mine() {
     assert!(matches!(mine.undo_mine(), Undone::Changes(_)));
     assert_eq!((mine.text().as_str(), mine.agenda().len()), ("two  four", 1), "the item is no longer only mine");
     assert_eq!(mine.undo_mine(), Undone::Nothing);
+}
+
+#[test]
+fn undo_reaches_back_as_far_as_it_says() {
+    let mut notes = Document::new(seat(1));
+    for _ in 0..UNDO_CHANGES_MAX + 3 {
+        notes.edit(&[splice(0, 0, "x")]).unwrap();
+        notes.commit().unwrap();
+    }
+    let undone = std::iter::from_fn(|| matches!(notes.undo_mine(), Undone::Changes(_)).then_some(())).count();
+    assert_eq!((undone, notes.text().as_str()), (UNDO_CHANGES_MAX, "xxx"));
 }
 
 #[test]

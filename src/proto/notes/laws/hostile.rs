@@ -1,7 +1,7 @@
 //! What a hostile member can do to the notes, with and without the quarantine.
 
 use super::*;
-use crate::proto::config::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX};
+use crate::proto::config::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_INFLATED_BYTES_MAX};
 use crate::proto::io::{Answer, Job, Verdict};
 use crate::proto::job;
 use crate::proto::notes::view::Roots;
@@ -372,6 +372,43 @@ fn a_mutated_document_never_panics_outside_and_what_is_sound_loads() {
     }
     println!("1,000 mutated documents: {panics} panic a plain load, {let_in} let in");
     assert!(panics > 0, "the control: the attack is real");
+}
+
+#[test]
+fn a_document_that_swells_when_it_is_opened_is_refused() {
+    let filled = |length: usize| {
+        let (document, _) = crate::proto::notes::document::begin(b"genesis", |writing, roots| {
+            writing.splice_text(&roots.text, 0, 0, &"a".repeat(length)).unwrap();
+        });
+        (document.save(), document.save_nocompress().len())
+    };
+    let (small, _) = filled(20_000);
+    let (bomb, inflated) = filled(DOCUMENT_INFLATED_BYTES_MAX);
+    assert!(bomb.len() < DOCUMENT_BYTES_MAX && inflated > DOCUMENT_INFLATED_BYTES_MAX);
+    assert!(is_sound(&small) && !is_sound(&bomb));
+    let mut rng = rng(33);
+    let incompressible: String = (0..60_000).map(|_| char::from_u32(0x4e00 + rng.below(20_000) as u32).unwrap()).collect();
+    let mut long = Document::new(seat(1));
+    long.write(vec![splice(0, 0, &incompressible)]);
+    long.settle();
+    assert!(long.save().len() > DOCUMENT_BYTES_MAX && !is_sound(&long.save()));
+}
+
+#[test]
+fn a_change_is_judged_alike_whatever_else_is_there() {
+    let mut rng = rng(34);
+    for _ in 0..15 {
+        let mut replicas = history(3, 20, &mut rng);
+        sync_all(&mut replicas);
+        let change = random_change(&mut replicas[2], &mut rng);
+        let before = replicas[0].save();
+        (0..3).for_each(|_| drop(random_change(&mut replicas[0], &mut rng)));
+        let after = replicas[0].save();
+        for _ in 0..30 {
+            let mutant = mutate(&change.bytes, &mut rng);
+            assert_eq!(quarantine(&before, by_two(mutant.clone())).0, quarantine(&after, by_two(mutant)).0);
+        }
+    }
 }
 
 #[test]
