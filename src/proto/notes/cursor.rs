@@ -41,11 +41,9 @@ impl Document {
     }
 
     fn settled_position(&self, cursor: &Cursor) -> Option<usize> {
-        // Heads and one of their ancestors: the same moment as the heads alone, but not taken for "now", whose look-up panics.
+        // The heads and one that nobody has: the same moment, but not taken for "now", whose look-up panics.
         let mut then = self.settled.get_heads();
-        let above: Vec<ChangeHash> =
-            then.iter().filter_map(|head| self.settled.get_change_meta_by_hash(head)).flat_map(|head| head.deps).collect();
-        then.extend(above.first().or(then.first()).copied());
+        then.push(ChangeHash([0; 32]));
         self.settled.get_cursor_position(&self.roots.text, cursor, Some(&then)).ok()
     }
 }

@@ -116,8 +116,8 @@ impl Cost {
 }
 
 impl Edit {
-    /// The edit's share of a change. Measured on changes of our own editor: a run of text costs its UTF-8 and about 12 bytes for
-    /// each place it starts at, a deleted scalar value at most 4, a field about 10.
+    /// The edit's share of a change, never too low: a run of text costs its UTF-8 and about 12 bytes for each place it starts at, a
+    /// deleted scalar value at most 4, a field about 10 and its value.
     pub(super) fn cost(&self) -> Cost {
         let fields = |given: [bool; 3]| given.iter().filter(|given| **given).count();
         let (operations, bytes) = match self {

@@ -4,9 +4,10 @@
 //! seat wrote after those heads is carried over and not one scalar value of it is lost; the deleted is in the folded document nowhere.
 //! A fold drops the losing side of a conflict: the caller folds only at heads that every seat has acknowledged.
 
-use super::carry::{Clash, Placement, carry};
+use super::carry::{Clash, Step};
 use super::document::{ChangeBytes, Document, actor, begin};
 use super::edit::{EXPAND, append_action, append_agenda};
+use super::placement::Placement;
 use super::view::{Roots, View};
 use crate::proto::secret::hash16;
 use automerge::marks::Mark;
@@ -69,10 +70,9 @@ pub fn rebase(mut mine: Document, included: u64, folded: &mut Document) -> Vec<C
     }
     let mut changes = Vec::from_iter(folded.commit());
     for (before, after) in stretches {
-        let from = View::at(&mine.settled, &mine.roots, &before);
-        let to = View::at(&mine.settled, &mine.roots, &[after]);
-        let placement = Placement::by_difference(&from.text, &folded.text());
-        changes.extend(carry(&from, &to, &placement, folded, Clash::WriteMine));
+        let step = Step::between(&mine, &before, &[after]);
+        let placement = Placement::by_difference(&step.from.text, &folded.text());
+        changes.extend(step.carry(&placement, folded, Clash::WriteMine));
     }
     changes
 }

@@ -12,6 +12,7 @@ mod diff;
 mod document;
 mod edit;
 mod fold;
+mod placement;
 pub mod quarantine;
 mod undo;
 mod view;

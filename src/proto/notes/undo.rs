@@ -3,10 +3,10 @@
 //! Laws: what others wrote in the meantime stays, wherever it stands; an undo is an ordinary change that everybody gets. The list of
 //! what can be taken back lives as long as the document in memory and is not saved.
 
-use super::carry::{Clash, Placement, carry};
+use super::carry::{Clash, Step};
 use super::document::{ChangeBytes, Document, actor};
-use super::view::View;
-use automerge::{ChangeHash, PatchAction, ReadDoc};
+use super::placement::Placement;
+use automerge::{ChangeHash, ReadDoc};
 
 /// What [`Document::undo_mine`] took back.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,40 +28,22 @@ impl Document {
         }
         let Some(last) = self.mine.pop() else { return Undone::Nothing };
         let Some(change) = self.settled.get_change_by_hash(&last) else { return Undone::Nothing };
-        let with = View::at(&self.settled, &self.roots, &[last]);
-        let without = View::at(&self.settled, &self.roots, change.deps());
-        let placement = self.placement_since(&with.text, last);
-        Undone::Changes(carry(&with, &without, &placement, self, Clash::KeepTheirs))
+        let step = Step::between(self, &[last], change.deps());
+        let placement = self.placement_since(&step.from.text, last);
+        Undone::Changes(step.carry(&placement, self, Clash::KeepTheirs))
     }
 
     /// Where each scalar value that was there at `then` is now: by its identity in the CRDT, or, if an earlier undo brought it back
     /// under a new one, by its neighbours.
     fn placement_since(&self, text_then: &str, then: ChangeHash) -> Placement {
         let text = &self.roots.text;
-        let mut origins: Vec<Option<usize>> = (0..text_then.chars().count()).map(Some).collect();
-        let mut placement = Placement(vec![None; origins.len()]);
-        for patch in self.settled.diff_obj(text, &[then], &self.settled.get_heads(), false).unwrap_or_default() {
-            match patch.action {
-                PatchAction::SpliceText { index, value, .. } if index <= origins.len() => {
-                    origins.splice(index..index, value.make_string().chars().map(|_| None));
-                }
-                PatchAction::DeleteSeq { index, length } if index.saturating_add(length) <= origins.len() => {
-                    origins.drain(index..index + length);
-                }
-                _ => {}
-            }
-        }
-        for (place, origin) in origins.iter().enumerate() {
-            if let Some(origin) = origin {
-                placement.0[*origin] = Some(place);
-            }
-        }
         let me = actor(self.seat(), self.generation());
         let is_mine = |place: usize| {
             // Version, kind, length of the actor, actor.
             let cursor = self.settled.get_cursor(text, place, None).map(|cursor| cursor.to_bytes());
             cursor.is_ok_and(|bytes| bytes.get(3..3 + me.len()) == Some(me.as_slice()))
         };
+        let mut placement = Placement::by_history(&self.settled, text, &[then], &self.settled.get_heads());
         placement.fill_gaps(text_then, &self.text(), is_mine);
         placement
     }

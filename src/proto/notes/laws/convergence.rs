@@ -219,6 +219,14 @@ fn a_cursor_stays_with_its_character_and_foreign_bytes_are_no_cursor() {
     let mut item = [&[1, 3, 8][..], who.to_bytes()].concat();
     item.extend([counter as u8 | 0x80, (counter >> 7) as u8, 2]);
     assert_eq!(theirs.position_of(&item), None);
+    let folded = crate::proto::notes::fold(&theirs, &theirs.heads(), b"").unwrap();
+    let first = folded.settled.get_cursor(&folded.roots.text, 0, None).unwrap().to_bytes();
+    for counter in 0..=u8::MAX {
+        let cursor = [&first[..11], &[counter | 0x80, counter >> 7, 2]].concat();
+        let cursor = if counter < 0x80 { [&first[..11], &[counter, 2]].concat() } else { cursor };
+        assert!(folded.position_of(&cursor).is_none_or(|position| position <= folded.text().chars().count()), "after a fold too");
+    }
+    assert_eq!(folded.position_of(&first), Some(0));
     let item = Cursor::try_from(item).unwrap();
     let control = catch_unwind(AssertUnwindSafe(|| theirs.settled.get_cursor_position(&theirs.roots.text, &item, None).is_ok()));
     assert!(control.is_err(), "the control: Automerge's own look-up falls over a cursor that names an item");

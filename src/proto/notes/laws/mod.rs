@@ -1,9 +1,9 @@
 //! The laws of the notes, and the random histories they are tried on.
 
 mod convergence;
-mod cost;
 mod folding;
 mod hostile;
+mod received;
 
 use super::{ChangeBytes, Document, Edit, actor};
 use crate::proto::id::{ItemId, SeatId};
