@@ -29,12 +29,10 @@ impl Document {
     pub fn position_of(&self, cursor: &[u8]) -> Option<usize> {
         let cursor = read(cursor)?;
         let mut position = self.settled_position(&cursor)?;
-        for (at, delete, insert) in self.writing.iter().flat_map(|writing| &writing.splices) {
-            position = match position.checked_sub(*at) {
-                // At the very end of the text there is nothing to push along but the end itself.
+        for splice in self.writing.iter().flat_map(|writing| &writing.splices) {
+            position = match position.checked_sub(splice.at) {
                 None => position,
-                Some(beyond) if beyond < *delete => at + insert,
-                Some(beyond) => at + insert + (beyond - delete),
+                Some(beyond) => splice.at + splice.inserted + beyond.saturating_sub(splice.deleted),
             };
         }
         Some(position)

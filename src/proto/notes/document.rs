@@ -6,9 +6,9 @@
 //! It does not judge foreign bytes: [`super::quarantine`] does, and [`Document::load`] and [`Document::adopt`] take only what passed.
 
 use super::chunk::change_hash;
-use super::edit::{Cost, Edit};
+use super::edit::{Cost, Edit, Spliced};
 use super::view::{ActionItem, AgendaItem, MarkSpan, Roots, View, items, spans};
-use crate::proto::config::UNDO_CHANGES_MAX;
+use crate::proto::config::{CHANGE_CUT_BYTES, UNDO_CHANGES_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
@@ -16,6 +16,13 @@ use automerge::transaction::{OwnedTransaction, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjType, ROOT, ReadDoc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
+
+/// A change without content: chunk header, own actor, counters and the table of columns.
+const HEAD_BYTES: usize = 75;
+/// A hash.
+const DEPENDENCY_BYTES: usize = 32;
+/// Each other actor whose operations are referred to.
+const ACTOR_BYTES: usize = 9;
 
 /// The Automerge actor that a seat writes as in one fold generation, and the only one it may: 8 bytes of hash("alcove/1 actor").
 pub fn actor(seat: SeatId, generation: u32) -> Vec<u8> {
@@ -58,8 +65,8 @@ pub struct Document {
 pub(super) struct Writing {
     pub(super) transaction: OwnedTransaction,
     cost: Cost,
-    /// The splices so far: where, how many went, how many came.
-    pub(super) splices: Vec<(usize, usize, usize)>,
+    /// The splices so far.
+    pub(super) splices: Vec<Spliced>,
 }
 
 impl Document {
@@ -100,7 +107,10 @@ impl Document {
     /// edit and go on. [`Refused::TooMany`]: the list is full. The edits before the refused one stand; it and those after it do not.
     pub fn edit(&mut self, edits: &[Edit]) -> Result<(), Refused> {
         for edit in edits {
-            let cost = self.writing.as_ref().map_or(Cost::default(), |writing| writing.cost).plus(edit.cost());
+            let cost = match &self.writing {
+                Some(writing) => writing.cost.plus(edit.cost(writing.splices.last())),
+                None => edit.cost(None),
+            };
             if !cost.fits() {
                 return Err(Refused::OutOfRange);
             }
@@ -115,7 +125,7 @@ impl Document {
             if done.is_ok() {
                 writing.cost = cost;
                 if let Edit::Splice { at, delete, insert } = edit {
-                    writing.splices.push((*at, *delete, insert.chars().count()));
+                    writing.splices.push(Spliced { at: *at, deleted: *delete, inserted: insert.chars().count() });
                 }
             }
             if writing.transaction.pending_ops() == 0 {
@@ -131,14 +141,18 @@ impl Document {
         self.writing.is_some()
     }
 
-    /// About how many bytes the pending edits will make as a change, rather too many than too few; 0 without any. The caller cuts
-    /// at `config::CHANGE_CUT_BYTES`.
+    /// About how many bytes the pending edits will make as a change, rather too many than too few; 0 without any.
     pub fn pending_bytes(&self) -> usize {
         let Some(writing) = &self.writing else { return 0 };
-        let heads = self.settled.get_heads().len();
-        // 75: chunk header, own actor, counters and column table; 9 for each other actor that operations refer to.
         let others = usize::try_from(self.settled.stats().num_actors).unwrap_or(usize::MAX).min(writing.cost.operations + 1);
-        75 + 32 * heads + 9 * others + writing.cost.bytes
+        HEAD_BYTES + DEPENDENCY_BYTES * self.settled.get_heads().len() + ACTOR_BYTES * others + writing.cost.bytes
+    }
+
+    /// Whether the pending edits are as much as a change should hold (`config::CHANGE_CUT_BYTES`) and are to be committed now. Measured
+    /// as if the notes had one head: many heads make a change larger, and cutting it sooner would only make more of them.
+    pub fn is_full(&self) -> bool {
+        let content = self.writing.as_ref().map_or(0, |writing| writing.cost.bytes);
+        HEAD_BYTES + DEPENDENCY_BYTES + ACTOR_BYTES + content > CHANGE_CUT_BYTES
     }
 
     /// Closes the pending edits into one change, which others can have from now on. `None` if nothing is pending.

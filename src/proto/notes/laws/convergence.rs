@@ -1,9 +1,7 @@
 //! Copies of the notes agree, edits keep their bounds, and undo takes back one's own.
 
 use super::*;
-use crate::proto::config::{
-    CHANGE_CUT_BYTES, CHANGE_OPS_MAX, ITEM_TEXT_BYTES_MAX, ITEMS_MAX, MARK_NAME_BYTES_MAX, UNDO_CHANGES_MAX,
-};
+use crate::proto::config::{CHANGE_OPS_MAX, ITEM_TEXT_BYTES_MAX, ITEMS_MAX, MARK_NAME_BYTES_MAX, UNDO_CHANGES_MAX};
 use crate::proto::error::Refused;
 use crate::proto::notes::view::find;
 use crate::proto::notes::{NotAdopted, Undone, change_deps, change_hash};
@@ -146,22 +144,43 @@ fn the_estimate_of_a_pending_change_is_close_and_never_too_low() {
     sync_all(&mut replicas);
     let notes = &mut replicas[0];
     assert_eq!(notes.pending_bytes(), 0);
-    let mut most = 0;
     for _ in 0..300 {
-        let mut estimate = 0;
-        while estimate <= CHANGE_CUT_BYTES {
+        while !notes.is_full() {
             let edit = random_edit(notes, &mut rng);
             notes.edit(&[edit]).unwrap();
-            estimate = notes.pending_bytes();
         }
-        let Some(change) = notes.commit() else { continue };
+        let estimate = notes.pending_bytes();
+        let change = notes.commit().unwrap();
         assert!(change.bytes.len() <= estimate, "{} > {estimate}", change.bytes.len());
-        most = most.max(estimate - change.bytes.len());
     }
-    notes.edit(&[splice(0, 0, "a")]).unwrap();
-    let (estimate, actual) = (notes.pending_bytes(), notes.commit().unwrap().bytes.len());
-    println!("a change of one character: {actual} bytes, estimated {estimate}; largest overestimate {most}");
-    assert!(actual <= 120 && estimate <= actual + 60);
+}
+
+#[test]
+fn a_change_is_full_after_two_lines_of_typing_however_many_heads_there_are() {
+    let mut rng = rng(6);
+    let mut replicas = history(5, 40, &mut rng);
+    sync_all(&mut replicas);
+    random_change(&mut replicas[0], &mut rng);
+    for heads in [1, 5] {
+        if heads == 5 {
+            replicas.iter_mut().for_each(|notes| drop(random_change(notes, &mut rng)));
+            sync_all(&mut replicas);
+        }
+        let notes = &mut replicas[0];
+        assert_eq!(notes.heads().len(), heads);
+        let mut keys = 0;
+        while !notes.is_full() {
+            notes.edit(&[splice(keys, 0, "k")]).unwrap();
+            keys += 1;
+        }
+        let (estimate, bytes) = (notes.pending_bytes(), notes.commit().unwrap().bytes.len());
+        println!("{heads} heads: {keys} keys, {bytes} bytes, estimated {estimate}");
+        assert!(keys >= 40 && bytes <= estimate && estimate <= bytes + 80, "{keys} keys, {bytes} bytes, {estimate}");
+        for back in 0..10 {
+            notes.edit(&[splice(keys - 1 - back, 1, "")]).unwrap();
+        }
+        assert!(notes.pending_bytes() >= notes.commit().unwrap().bytes.len());
+    }
 }
 
 #[test]
@@ -210,6 +229,8 @@ fn a_cursor_stays_with_its_character_and_foreign_bytes_are_no_cursor() {
         }
     }
     assert!(points > 100);
+    let (back, length) = (theirs.cursor_at(0), theirs.text().chars().count());
+    assert!(back.is_some() && theirs.position_of(&end) == Some(length));
     theirs.commit();
     theirs.edit(&[Edit::AddAgenda { id: ItemId([9; 8]), text: "a".into(), minutes: 1 }]).unwrap();
     theirs.commit();
