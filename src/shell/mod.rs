@@ -1,1 +1,3 @@
 //! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
+
+pub mod relay;
