@@ -69,7 +69,19 @@ impl RelayAddress {
         };
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let authority = uri.authority().filter(|authority| is_bare && !authority.as_str().contains('@'));
-        let host = authority.ok_or(AddressInvalid::Form)?.host().trim_matches(['[', ']']).to_owned();
+        let authority = authority.ok_or(AddressInvalid::Form)?;
+        // `Uri` keeps a port that is no u16 and gives none: taken for "not given", it would lead somewhere else.
+        let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default().strip_prefix(':') {
+            Some(port) => port.parse().map_err(|_| AddressInvalid::Form)?,
+            None => {
+                if is_tls {
+                    443
+                } else {
+                    80
+                }
+            }
+        };
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
         if host.is_empty() || ServerName::try_from(host.as_str()).is_err() {
             return Err(AddressInvalid::Form);
         }
@@ -79,7 +91,7 @@ impl RelayAddress {
             (true, None) => return Err(AddressInvalid::PinMissing),
             (false, Some(_)) => return Err(AddressInvalid::PinUseless),
         };
-        Ok(Endpoint { host, port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }), pin })
+        Ok(Endpoint { host, port, pin })
     }
 }
 
@@ -125,7 +137,19 @@ mod tests {
         assert_eq!(check("ws://relay.example:7878", None).as_deref(), Ok("relay.example:7878"));
         assert_eq!(check("ws://relay.example/", None).as_deref(), Ok("relay.example:80"));
         assert_eq!(check("wss://[::1]:9", Some([1; 32])).as_deref(), Ok("[::1]:9"));
-        for wrong in ["", "relay.example", "http://a", "ws://", "ws://a/b", "ws://a?b", "ws://user@a", "ws://a:70000", "ws://a b"] {
+        for wrong in [
+            "",
+            "relay.example",
+            "http://a",
+            "ws://",
+            "ws://a/b",
+            "ws://a?b",
+            "ws://user@a",
+            "ws://a:70000",
+            "ws://a:",
+            "ws://a:0x1",
+            "ws://a b",
+        ] {
             assert_eq!(check(wrong, None), Err(AddressInvalid::Form), "{wrong}");
         }
     }
