@@ -51,3 +51,8 @@ pub fn texts_equal(network: &Network, talks: &[TalkId], text: &str) -> bool {
 pub fn room(network: &Network, phone: usize, talk: TalkId) -> RoomView {
     network.node(phone).talk(talk).and_then(|talk| talk.room).expect("the room is open")
 }
+
+/// The seat number of a phone in the talk.
+pub fn number(network: &Network, phone: usize, talk: TalkId) -> u8 {
+    room(network, phone, talk).seats.iter().find(|seat| seat.is_me).map(|seat| seat.number).expect("we sit in our own room")
+}

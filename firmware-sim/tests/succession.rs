@@ -2,7 +2,7 @@
 
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, open_room, room, terms, texts_equal};
+use firmware_sim::scenario::{S, number, open_room, room, terms, texts_equal};
 
 fn insert(text: &str) -> [Edit; 1] {
     [Edit::Splice { at: 0, delete: 0, insert: text.into() }]
@@ -20,7 +20,11 @@ fn the_host_leaves_and_the_others_go_on_with_a_chair_of_their_own() {
     assert!(!network.phones[0].disk.holds_talks());
 
     let founded = network.run_until(S(60), |n| (1..4).all(|p| room(n, p, talks[p]).term == 2));
-    assert!(founded, "{:?}", (1..4).map(|p| (room(&network, p, talks[p]).term, room(&network, p, talks[p]).epoch)).collect::<Vec<_>>());
+    assert!(
+        founded,
+        "{:?}",
+        (1..4).map(|p| (room(&network, p, talks[p]).term, room(&network, p, talks[p]).epoch)).collect::<Vec<_>>()
+    );
     network.with(2, |node| node.edit(talks[2], &insert("and on. "))).unwrap();
     let all = |n: &Network| (1..4).all(|p| n.node(p).notes(talks[p]).unwrap().notes.text == "and on. from the host. ");
     assert!(network.run_until(S(20), all));
@@ -35,8 +39,9 @@ fn a_minority_without_the_chair_founds_nothing_and_both_halves_keep_writing() {
     let talks = open_room(&mut network, 5, 3);
     // The chair with two others on one side, two on the other; each side wants somebody removed, which only a chair can do.
     network.partition(|phone| usize::from(phone >= 3));
-    network.with(3, |node| node.remove(talks[3], 4)).unwrap();
-    network.with(4, |node| node.remove(talks[4], 0)).unwrap();
+    let (fourth, chair) = (number(&network, 4, talks[4]), number(&network, 0, talks[0]));
+    network.with(3, |node| node.remove(talks[3], fourth)).unwrap();
+    network.with(4, |node| node.remove(talks[4], chair)).unwrap();
     network.with(3, |node| node.say(talks[3], "apart")).unwrap();
     network.with(1, |node| node.say(talks[1], "with the chair")).unwrap();
     network.run(S(1_500));
@@ -53,18 +58,22 @@ fn the_old_chair_returns_to_a_new_term_and_follows_with_its_unsent_words() {
     let talks = open_room(&mut network, 5, 3);
     network.partition(|phone| usize::from(phone == 0));
     network.with(0, |node| node.say(talks[0], "said alone")).unwrap();
+    let unwanted = number(&network, 1, talks[1]);
     for phone in 2..5 {
-        network.with(phone, |node| node.remove(talks[phone], 1)).unwrap();
+        network.with(phone, |node| node.remove(talks[phone], unwanted)).unwrap();
     }
     let founded = network.run_until(S(1_500), |n| (2..5).all(|p| room(n, p, talks[p]).term == 2));
     assert!(founded, "{:?}", (1..5).map(|p| n_term(&network, p, &talks)).collect::<Vec<_>>());
     network.run(S(30));
     assert!(network.node(1).talk(talks[1]).is_none(), "three of four others removed it");
     network.connect_all();
-    let back = network.run_until(S(60), |n| room(n, 0, talks[0]).term == 2 && (2..5).all(|p| room(n, p, talks[p]).messages.len() == 1));
+    let back =
+        network.run_until(S(60), |n| room(n, 0, talks[0]).term == 2 && (2..5).all(|p| room(n, p, talks[p]).messages.len() == 1));
     assert!(back, "{:?}", (0..5).map(|p| n_term(&network, p, &talks)).collect::<Vec<_>>());
     network.with(0, |node| node.edit(talks[0], &insert("together"))).unwrap();
-    assert!(network.run_until(S(30), |n| [0, 2, 3, 4].iter().all(|p| n.node(*p).notes(talks[*p]).unwrap().notes.text == "together")));
+    assert!(
+        network.run_until(S(30), |n| [0, 2, 3, 4].iter().all(|p| n.node(*p).notes(talks[*p]).unwrap().notes.text == "together"))
+    );
 }
 
 fn n_term(network: &Network, phone: usize, talks: &[alcove::proto::id::TalkId]) -> Option<(u32, u64, usize)> {
@@ -96,7 +105,9 @@ fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing
     network.phones[2].disk.reboot();
     assert!(!network.phones[2].disk.contains(b"kept by the others"), "nothing is left that could be read");
     network.restart(2);
-    let back = network.run_until(S(60), |n| n.node(2).talk(talks[2]).is_some_and(|t| t.room.is_some()) && texts_equal(n, &talks, "kept by the others"));
+    let back = network.run_until(S(60), |n| {
+        n.node(2).talk(talks[2]).is_some_and(|t| t.room.is_some()) && texts_equal(n, &talks, "kept by the others")
+    });
     assert!(back, "{:?}", network.node(2).talk(talks[2]));
     assert_eq!(network.node(2).talk(talks[2]).unwrap().persona, persona, "the same person");
     let seats = room(&network, 0, talks[0]).seats.len();
@@ -139,7 +150,11 @@ fn struck_words_are_gone_from_every_disk_once_the_fold_is_agreed() {
     assert!(network.phones.iter().all(|phone| phone.disk.contains(b"secret")), "control: history keeps it");
     network.with(0, |node| node.strike_for_good(talks[0])).unwrap();
     let folded = |n: &Network| (0..3).all(|p| n.node(p).notes(talks[p]).unwrap().generation == 1);
-    assert!(network.run_until(S(30), folded), "{:?}", (0..3).map(|p| network.node(p).notes(talks[p]).unwrap().generation).collect::<Vec<_>>());
+    assert!(
+        network.run_until(S(30), folded),
+        "{:?}",
+        (0..3).map(|p| network.node(p).notes(talks[p]).unwrap().generation).collect::<Vec<_>>()
+    );
     assert!(texts_equal(&network, &talks, "open"));
     assert!(network.phones.iter().all(|phone| !phone.disk.contains(b"secret")), "gone on 3 of 3");
     network.with(2, |node| node.edit(talks[2], &insert("still "))).unwrap();
