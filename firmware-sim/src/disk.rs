@@ -9,20 +9,29 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Disk {
     records: BTreeMap<(Scope, Vec<u8>), Vec<u8>>,
     forgotten: BTreeSet<TalkId>,
-    /// How many changes were made durable: where a crash can cut.
+    /// How many batches were made durable: where a crash can cut.
     pub writes: u64,
 }
 
 impl Disk {
-    /// Makes one change durable.
-    pub fn persist(&mut self, change: Persist) {
+    /// Makes a batch durable: all of it or nothing.
+    ///
+    /// # Panics
+    /// If something is written under a talk that was forgotten: it would come back under a fresh key.
+    pub fn commit(&mut self, batch: Vec<Persist>) {
         self.writes += 1;
-        match change {
-            Persist::Put { scope, name, value } => drop(self.records.insert((scope, name), value)),
-            Persist::Delete { scope, name } => drop(self.records.remove(&(scope, name))),
-            Persist::Forget { talk } => {
-                self.records.retain(|(scope, _), _| *scope != Scope::Talk(talk));
-                self.forgotten.insert(talk);
+        for change in batch {
+            match change {
+                Persist::Put { scope, name, value } => {
+                    let revives = matches!(scope, Scope::Talk(talk) if self.forgotten.contains(&talk));
+                    assert!(!revives, "{} is written for a forgotten talk", String::from_utf8_lossy(&name));
+                    self.records.insert((scope, name), value);
+                }
+                Persist::Delete { scope, name } => drop(self.records.remove(&(scope, name))),
+                Persist::Forget { talk } => {
+                    self.records.retain(|(scope, _), _| *scope != Scope::Talk(talk));
+                    self.forgotten.insert(talk);
+                }
             }
         }
     }

@@ -7,16 +7,20 @@ use crate::disk::Disk;
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
 use alcove::proto::id::{DialId, LinkId};
-use alcove::proto::io::{Event, Input, Origin, Output, RelayEvent};
+use alcove::proto::io::{Event, Input, Origin, Output, Persist, RelayCommand, RelayEvent};
 use alcove::proto::job;
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
+use alcove::proto::secret::hash;
 use alcove::proto::time::{Duration, Instant, WallTime};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The wall clock at the start of every scenario: 10 November 2026, 09:00 UTC.
 pub const START: WallTime = WallTime(1_794_301_200_000);
+
+/// How often a phone tells its node what the wall clock shows.
+const WALL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What can go wrong, as probabilities per event and delays.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +29,25 @@ pub struct Faults {
     pub delay: (Duration, Duration),
     /// A delivery on a link breaks it instead: one in so many; 0 never.
     pub break_one_in: u64,
-    /// A blob is delivered twice: one in so many; 0 never.
+    /// The relay says something twice: one in so many; 0 never.
     pub duplicate_one_in: u64,
-    /// Blobs of the relay overtake each other by up to this.
+    /// Between the relay and a phone. What is said on one connection arrives in order, as over TCP.
     pub relay_delay: (Duration, Duration),
+    /// The relay holds a blob back for up to 5 s while later ones overtake it: one in so many; 0 never. If the connection ends
+    /// meanwhile the blob is lost to this phone, whose cursor has passed it.
+    pub overtake_one_in: u64,
 }
 
 impl Default for Faults {
     fn default() -> Faults {
         let (ms, none) = (Duration::from_millis, 0);
-        Faults { delay: (ms(1), ms(20)), break_one_in: none, duplicate_one_in: none, relay_delay: (ms(20), ms(80)) }
+        Faults {
+            delay: (ms(1), ms(20)),
+            break_one_in: none,
+            duplicate_one_in: none,
+            relay_delay: (ms(20), ms(80)),
+            overtake_one_in: none,
+        }
     }
 }
 
@@ -50,10 +63,15 @@ pub struct Phone {
     wall_offset_ms: i64,
     started: Instant,
     cut_after_writes: Option<u64>,
+    wake: Option<Instant>,
+    /// Of its connection to the relay: what an earlier one had under way is lost.
+    connection: u32,
+    relay_heard_until: Instant,
 }
 
 enum Happening {
     Input { phone: usize, life: u32, input: Input },
+    Relayed { phone: usize, connection: u32, event: RelayEvent },
     Wake { phone: usize, life: u32 },
     Relinked { a: usize, b: usize },
 }
@@ -66,7 +84,7 @@ pub struct Network {
     pub relay: Relay,
     /// What can go wrong.
     pub faults: Faults,
-    /// Every byte that went over a link, hashed: equal for equal seeds.
+    /// Every byte that went over a link or to the relay, from whom and when, hashed: equal for equal seeds.
     pub trace: [u8; 32],
     pack: SignedPack,
     rng: Rng,
@@ -78,6 +96,7 @@ pub struct Network {
     last_delivery: BTreeMap<LinkId, Instant>,
     lives: Vec<u32>,
     next_link: u64,
+    next_wall: Instant,
 }
 
 impl Network {
@@ -102,6 +121,7 @@ impl Network {
             last_delivery: BTreeMap::new(),
             lives: vec![0; count],
             next_link: 1,
+            next_wall: Instant(0) + WALL_INTERVAL,
         };
         for _ in 0..count {
             let node = Node::new(network.rng.bytes());
@@ -113,6 +133,9 @@ impl Network {
                 wall_offset_ms: 0,
                 started: Instant(0),
                 cut_after_writes: None,
+                wake: None,
+                connection: 0,
+                relay_heard_until: Instant(0),
             });
         }
         for phone in 0..count {
@@ -184,7 +207,7 @@ impl Network {
     pub fn set_online(&mut self, phone: usize, online: bool) {
         if self.phones[phone].is_online != online {
             self.phones[phone].is_online = online;
-            self.relay.disconnect(phone);
+            self.disconnect_relay(phone);
             self.tell(phone, Duration::ZERO, Input::Relay(if online { RelayEvent::Up } else { RelayEvent::Down }));
         }
     }
@@ -227,20 +250,24 @@ impl Network {
     /// Lets time pass.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        while let Some((&(at, sequence), _)) = self.queue.first_key_value() {
-            if at > end {
-                break;
+        loop {
+            let next = self.queue.first_key_value().map(|(key, _)| *key).filter(|(at, _)| *at <= end);
+            if self.next_wall <= next.map_or(end, |(at, _)| at) {
+                self.now = self.next_wall;
+                self.next_wall = self.now + WALL_INTERVAL;
+                for phone in 0..self.phones.len() {
+                    let wall = self.wall(phone);
+                    self.tell(phone, Duration::ZERO, Input::Wall(wall));
+                }
+                continue;
             }
-            self.now = at;
-            if let Some(happening) = self.queue.remove(&(at, sequence)) {
-                self.happen(happening);
+            let Some(key) = next else { break };
+            self.now = key.0;
+            if let Some(happening) = self.queue.remove(&key) {
+                self.happen(key.0, happening);
             }
         }
         self.now = end;
-        for phone in 0..self.phones.len() {
-            let wall = self.wall(phone);
-            self.tell(phone, Duration::ZERO, Input::Wall(wall));
-        }
     }
 
     /// Lets time pass until something holds, at most so long. Says whether it came to hold.
@@ -255,7 +282,7 @@ impl Network {
         true
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn happen(&mut self, at: Instant, happening: Happening) {
         match happening {
             Happening::Input { phone, life, input } if self.lives[phone] == life => {
                 if let Input::Received { link, .. } = &input
@@ -263,7 +290,7 @@ impl Network {
                 {
                     return;
                 }
-                let breaks = self.faults.break_one_in > 0 && self.rng.below(self.faults.break_one_in) == 0;
+                let breaks = matches!(input, Input::Received { .. }) && self.happens_one_in(self.faults.break_one_in);
                 match &input {
                     Input::Received { link, .. } if breaks => {
                         if let Some((a, b, _)) = self.links.get(link).copied() {
@@ -273,14 +300,21 @@ impl Network {
                     _ => self.handle(phone, input),
                 }
             }
-            Happening::Wake { phone, life } if self.lives[phone] == life => self.handle(phone, Input::Timeout),
+            // A wake-up that was put off or brought forward is not one any more.
+            Happening::Wake { phone, life } if self.lives[phone] == life && self.phones[phone].wake == Some(at) => {
+                self.phones[phone].wake = None;
+                self.handle(phone, Input::Timeout);
+            }
+            Happening::Relayed { phone, connection, event } if self.phones[phone].connection == connection => {
+                self.handle(phone, Input::Relay(event));
+            }
             Happening::Relinked { a, b } => {
                 let near = self.adjacent.get(&(a, b)) == Some(&true);
                 if near && !self.links.values().any(|(from, to, _)| (*from, *to) == (a, b)) {
                     self.link(a, b);
                 }
             }
-            Happening::Input { .. } | Happening::Wake { .. } => {}
+            Happening::Input { .. } | Happening::Wake { .. } | Happening::Relayed { .. } => {}
         }
     }
 
@@ -292,17 +326,17 @@ impl Network {
         self.drain(phone);
     }
 
-    /// Carries out what a node wants, in order: nothing is sent before what precedes it is durable.
+    /// Carries out what a node wants, in order: nothing leaves before what precedes it is durable. What is to be durable between two
+    /// effects that leave the phone is one batch, as the vault commits it: all of it or nothing.
     fn drain(&mut self, phone: usize) {
-        let mut more = VecDeque::new();
+        let (mut batch, mut jobs) = (Vec::new(), Vec::new());
         while let Some(output) = self.phones[phone].node.as_mut().and_then(Node::poll_output) {
+            let leaves = matches!(output, Output::Transmit { .. } | Output::Relay(_) | Output::Dial { .. });
+            if leaves && !self.commit(phone, &mut batch) {
+                return;
+            }
             match output {
-                Output::Persist(change) => {
-                    self.phones[phone].disk.persist(change);
-                    if self.phones[phone].cut_after_writes.is_some_and(|cut| self.phones[phone].disk.writes >= cut) {
-                        return self.die(phone);
-                    }
-                }
+                Output::Persist(change) => batch.push(change),
                 Output::Transmit { link, bytes } => self.deliver(link, bytes),
                 Output::Disconnect { link } => {
                     if let Some((a, b, _)) = self.links.get(&link).copied() {
@@ -310,34 +344,80 @@ impl Network {
                     }
                 }
                 Output::Dial { dial, addresses } => self.dial(phone, dial, &addresses),
-                Output::Relay(command) if self.phones[phone].is_online => {
-                    for (to, event) in self.relay.handle(phone, command) {
-                        let twice = self.faults.duplicate_one_in > 0 && self.rng.below(self.faults.duplicate_one_in) == 0;
-                        for _ in 0..1 + u32::from(twice) {
-                            let delay = self.rng.between(self.faults.relay_delay.0, self.faults.relay_delay.1);
-                            self.tell(to, delay, Input::Relay(event.clone()));
-                        }
-                    }
-                }
+                Output::Relay(command) if self.phones[phone].is_online => self.use_relay(phone, command),
                 Output::Relay(_) => {}
-                Output::Compute { id, job } => more.push_back(Input::Computed { id, answer: Some(job::run(&job)) }),
+                Output::Compute { id, job } => jobs.push((id, job)),
                 Output::Event(event) => self.phones[phone].events.push(event),
             }
         }
-        for input in more {
-            self.tell(phone, Duration::from_millis(2), input);
+        if !self.commit(phone, &mut batch) {
+            return;
         }
-        let life = self.lives[phone];
-        if let Some(due) = self.phones[phone].node.as_ref().and_then(Node::poll_timeout) {
-            let at = self.phones[phone].started + due.since(Instant(0));
-            self.schedule(at.max(self.now), Happening::Wake { phone, life });
+        for (id, job) in jobs {
+            self.tell(phone, Duration::from_millis(2), Input::Computed { id, answer: Some(job::run(&job)) });
         }
+        let (life, started) = (self.lives[phone], self.phones[phone].started);
+        let due = self.phones[phone].node.as_ref().and_then(Node::poll_timeout).map(|due| started + due.since(Instant(0)));
+        let due = due.map(|due| due.max(self.now));
+        if due != self.phones[phone].wake {
+            self.phones[phone].wake = due;
+            if let Some(at) = due {
+                self.schedule(at, Happening::Wake { phone, life });
+            }
+        }
+    }
+
+    /// Makes a batch durable; false if the phone dies of it.
+    fn commit(&mut self, phone: usize, batch: &mut Vec<Persist>) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
+        self.phones[phone].disk.commit(std::mem::take(batch));
+        let cut = self.phones[phone].cut_after_writes.is_some_and(|cut| self.phones[phone].disk.writes >= cut);
+        if cut {
+            self.die(phone);
+        }
+        !cut
+    }
+
+    fn use_relay(&mut self, phone: usize, command: RelayCommand) {
+        if let RelayCommand::Put { blob, .. } = &command {
+            self.note(phone, blob);
+        }
+        for (to, event) in self.relay.handle(phone, command) {
+            let twice = self.happens_one_in(self.faults.duplicate_one_in);
+            for _ in 0..1 + u32::from(twice) {
+                let delay = self.rng.between(self.faults.relay_delay.0, self.faults.relay_delay.1);
+                let mut at = self.now + delay;
+                if matches!(event, RelayEvent::Blob { .. }) && self.happens_one_in(self.faults.overtake_one_in) {
+                    at = at + self.rng.between(Duration::ZERO, Duration::from_secs(5));
+                } else {
+                    at = at.max(self.phones[to].relay_heard_until + Duration::from_micros(1));
+                    self.phones[to].relay_heard_until = at;
+                }
+                let connection = self.phones[to].connection;
+                self.schedule(at, Happening::Relayed { phone: to, connection, event: event.clone() });
+            }
+        }
+    }
+
+    fn disconnect_relay(&mut self, phone: usize) {
+        self.relay.disconnect(phone);
+        self.phones[phone].connection += 1;
+    }
+
+    fn happens_one_in(&mut self, many: u64) -> bool {
+        many > 0 && self.rng.below(many) == 0
+    }
+
+    /// Takes what a phone sent into the trace.
+    fn note(&mut self, phone: usize, bytes: &[u8]) {
+        self.trace = hash("trace", &[&self.trace, &self.now.0.to_be_bytes(), &[phone as u8], bytes]);
     }
 
     fn deliver(&mut self, link: LinkId, bytes: Vec<u8>) {
         let Some((from, to, twin)) = self.links.get(&link).copied() else { return };
-        let parts: [&[u8]; 2] = [&self.trace, &bytes];
-        self.trace = alcove::proto::secret::hash("trace", &parts);
+        self.note(self.owner(link), &bytes);
         let delay = self.rng.between(self.faults.delay.0, self.faults.delay.1);
         let last = self.last_delivery.get(&link).copied().unwrap_or_default();
         let at = (self.now + delay).max(last + Duration::from_micros(1));
@@ -396,8 +476,9 @@ impl Network {
     fn die(&mut self, phone: usize) {
         self.phones[phone].node = None;
         self.phones[phone].cut_after_writes = None;
+        self.phones[phone].wake = None;
         self.lives[phone] += 1;
-        self.relay.disconnect(phone);
+        self.disconnect_relay(phone);
         let others: Vec<_> = (0..self.phones.len()).filter(|other| *other != phone).collect();
         others.into_iter().for_each(|other| self.break_links(phone, other));
     }

@@ -1,7 +1,9 @@
 //! The core's edge: everything that can come in as an [`Input`], everything that can go out as an [`Output`].
 //!
 //! Laws: handling an input cannot fail (the world does not wait for our errors); outputs are ordered, and a [`Persist`] is durable
-//! before any later [`Output::Transmit`] or [`Output::Relay`] leaves. Timers are never effects: see `Node::poll_timeout`.
+//! before any later [`Output::Transmit`], [`Output::Relay`] or [`Output::Dial`] leaves. All that is to be persisted between two of
+//! those is one batch, durable as a whole or not at all: what one input changes is never remembered by half. Timers are never
+//! effects: see `Node::poll_timeout`.
 
 use super::id::{CardId, DialId, JobId, LinkId, PutId, TalkId, WriteName};
 use super::secret::Key;
@@ -67,7 +69,8 @@ pub enum Origin {
 /// What the node wants done, in this order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Make it durable before anything later in this list leaves the device.
+    /// Make it durable before anything later in this list leaves the device, in one batch with its neighbours in the list (events
+    /// and jobs between them do not count).
     Persist(Persist),
     /// Send these bytes on a link: whole cells.
     Transmit {

@@ -97,6 +97,8 @@ pub struct RoomView {
     pub newcomers: Vec<LinkId>,
     /// Four words that everybody in this epoch sees alike.
     pub fingerprint: String,
+    /// A fingerprint of everything that was written: equal on two devices that know the same.
+    pub heads: [u8; 8],
 }
 
 /// One seat.
@@ -271,6 +273,7 @@ impl Node {
             term: room.term(),
             newcomers: self.table.newcomers(id),
             fingerprint: room.fingerprint(),
+            heads: room.heads(),
         }
     }
 

@@ -118,6 +118,11 @@ impl Room {
         format!("{} · {}", word(&key[..16]), word(&key[16..]))
     }
 
+    /// A fingerprint of everything that was written: equal on two devices that know the same.
+    pub fn heads(&self) -> [u8; 8] {
+        self.log.digest()
+    }
+
     /// What outlives the content.
     pub fn afterlife(&self) -> Afterlife {
         Afterlife::new(&self.meta.founding)
