@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 /// A machine under load is slow; what happens at all happens within this time.
 const SOON: Duration = Duration::from_secs(40);
 /// So long nothing may happen that must not: longer than a neighbour with the greater name defers to the other.
-const LONG_ENOUGH: Duration = Duration::from_secs(12);
+const LONG_ENOUGH: Duration = Duration::from_secs(13);
 
 /// A running transport and what it says.
 struct Node {
@@ -181,14 +181,14 @@ async fn an_address_where_nobody_listens_fails() {
 async fn offline_drops_every_link_and_online_brings_them_back() {
     let port = free_udp_port();
     let (mut ada, mut bob) = (loopback(1, port), loopback(2, port));
-    let address = ada.address().await;
+    let (address, at) = tokio::join!(ada.address(), bob.address());
     let ((at_ada, _), (at_bob, _)) = tokio::join!(ada.link(), bob.link());
 
     ada.lan.set_online(false);
     tokio::join!(ada.down(at_ada), bob.down(at_bob));
     ada.until(|input| matches!(input, Input::Listening(addresses) if addresses.is_empty()).then_some(())).await;
     assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
-    ada.lan.dial(DialId(1), vec![bob.address().await]);
+    ada.lan.dial(DialId(1), vec![at]);
     ada.until(|input| matches!(input, Input::DialFailed { .. }).then_some(())).await;
 
     ada.lan.set_online(true);
@@ -201,21 +201,25 @@ async fn a_rotation_shows_a_new_instance_host_and_port_and_keeps_the_link() {
     let port = free_udp_port();
     let short = Duration::from_secs(3)..Duration::from_secs(4);
     let mut ada = Node::start(LanOptions { rotation: short, ..options(1, Discovery::LoopbackOnly, port) });
-    let mut bob = loopback(2, port);
+    let mut bob = loopback(7, port);
+    let bobs_port = bob.address().await.port();
     let ((at_ada, _), (at_bob, _)) = tokio::join!(ada.link(), bob.link());
 
-    // Three rotations, so that Ada's name is by chance sometimes smaller, sometimes greater than Bob's.
     let onlooker = ServiceDaemon::new_with_port(port).unwrap();
     onlooker.disable_interface(IfKind::All).unwrap();
     onlooker.enable_interface(IfKind::LoopbackV4).unwrap();
     let sights = onlooker.browse("_alcove._tcp.local.").unwrap();
     let (mut instances, mut hosts, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut bobs = String::new();
     while instances.len() < 5 {
         if let ServiceEvent::ServiceResolved(service) = timeout(SOON, sights.recv_async()).await.unwrap().unwrap() {
             assert!(service.txt_properties.is_empty());
             instances.insert(service.fullname.clone());
             hosts.insert(service.host.clone());
             ports.insert(service.port);
+            if service.port == bobs_port {
+                bobs = service.fullname.clone();
+            }
         }
     }
     let _ = onlooker.shutdown();
@@ -224,6 +228,7 @@ async fn a_rotation_shows_a_new_instance_host_and_port_and_keeps_the_link() {
     assert_eq!((instances.len(), hosts.len(), ports.len()), (5, 5, 5));
     let instance_of = |name: &String| name.split('.').next().unwrap().to_string();
     assert!(instances.iter().all(|name| !hosts.iter().any(|host| instance_of(host) == instance_of(name))));
+    assert!(instances.iter().filter(|name| **name > bobs).count() >= 2, "Bob never had reason to dial: choose another seed");
     tokio::join!(ada.stays_as_it_is(Duration::from_secs(1)), bob.stays_as_it_is(Duration::from_secs(1)));
     assert_eq!((ada.lan.peers(), bob.lan.peers()), (1, 1), "no second link came of it");
     ada.lan.transmit(at_ada, cells(2, 3));
@@ -268,7 +273,8 @@ async fn a_full_queue_that_never_moves_ends_the_link_in_time() {
     let start = Instant::now();
     ada.down(to_deaf).await;
 
-    assert!(start.elapsed() >= Duration::from_secs(9), "after {:?}", start.elapsed());
+    // The system itself would give up after 18 s.
+    assert!((9..17).contains(&start.elapsed().as_secs()), "after {:?}", start.elapsed());
     drop(deaf);
 }
 

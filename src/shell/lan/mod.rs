@@ -14,6 +14,7 @@ mod interface;
 mod link;
 mod listener;
 mod neighbourhood;
+mod place;
 mod station;
 
 use crate::proto::config::CELL_BYTES;
@@ -138,7 +139,7 @@ impl Lan {
         self.links.count()
     }
 
-    /// Says goodbye, lets what is queued leave (half a second each), and closes everything.
+    /// Says goodbye, lets what is queued leave (half a second each), and closes everything. The last `LinkDown`s need not be heard.
     pub async fn shutdown(self) {
         let _ = self.orders.send(Order::Close);
         let mut station = self.station;

@@ -5,7 +5,8 @@
 //!
 //! A neighbour redraws its name while its links stand, and tells nobody. What tells is the address: a link that belongs to no
 //! instance to be seen (it was accepted, or its instance is gone) is *unclaimed*, and an instance that is seen at its address claims it
-//! instead of being dialled. So with several nodes at one address the number of links comes out right, but not always to whom.
+//! instead of being dialled. So with several nodes at one address the number of links comes out right, but not always to whom; and a
+//! neighbour whose goodbye is lost is counted twice, and gets a second link, until its old name expires (two minutes).
 
 use super::discovery::Name;
 use crate::proto::id::LinkId;

@@ -9,12 +9,13 @@ use super::interface::{is_any, is_on_link, leading_somewhere, reachable};
 use super::link::{End, Links};
 use super::listener::Listener;
 use super::neighbourhood::Neighbourhood;
-use super::{ACCEPTED_MAX, ACCEPTED_PER_ADDRESS_MAX, DIALS_MAX, Discovery, FOUND_MAX, LINKS_MAX, LanOptions};
+use super::place::Places;
+use super::{DIALS_MAX, Discovery, LanOptions};
 use crate::proto::id::{DialId, LinkId};
 use crate::proto::io::{Input, Origin};
 use crate::proto::rng::Rng;
 use if_addrs::Interface;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,8 +34,8 @@ const GAP_MIN: Duration = Duration::from_millis(1_500);
 const GAP_MAX: Duration = Duration::from_secs(3);
 /// An old port stays open for so long: a code on a screen may name it until it is replaced after 45 s.
 const OLD_PORT: Duration = Duration::from_secs(60);
-/// Own names that are recognised when they echo: those of two hours.
-const OWN_NAMES_MAX: usize = 16;
+/// Own names that are recognised when they echo: as long as a cache may keep one, which is 75 minutes.
+const OWN_NAMES_MAX: usize = 10;
 /// How long to sleep when there is nothing to wake up for.
 const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
 /// How long links may take to say what is queued when the program ends.
@@ -54,12 +55,6 @@ enum For {
     Neighbour(Name),
 }
 
-struct Standing {
-    remote: IpAddr,
-    local: IpAddr,
-    is_accepted: bool,
-}
-
 pub(super) struct Station {
     options: LanOptions,
     rng: Rng,
@@ -76,7 +71,7 @@ pub(super) struct Station {
     neighbourhood: Neighbourhood,
     interfaces: Vec<Interface>,
     told: Vec<SocketAddr>,
-    standing: BTreeMap<LinkId, Standing>,
+    places: Places,
     carriers: JoinSet<LinkId>,
     dials: JoinSet<(For, Option<TcpStream>)>,
     node_dials: BTreeSet<DialId>,
@@ -138,7 +133,7 @@ impl Station {
             neighbourhood: Neighbourhood::default(),
             interfaces: Vec::new(),
             told: Vec::new(),
-            standing: BTreeMap::new(),
+            places: Places::default(),
             carriers: JoinSet::new(),
             dials: JoinSet::new(),
             node_dials: BTreeSet::new(),
@@ -198,8 +193,7 @@ impl Station {
     fn look_around(&mut self) {
         let Ok(all) = if_addrs::get_if_addrs() else { return };
         let here = |ip: IpAddr| ip.is_loopback() || all.iter().any(|interface| interface.ip() == ip);
-        let severed = self.standing.iter().filter(|(_, link)| !here(link.local));
-        severed.for_each(|(&link, _)| self.links.end(link, End::Abrupt));
+        self.places.severed(here).for_each(|link| self.links.end(link, End::Abrupt));
         self.interfaces = leading_somewhere(all, self.options.discovery == Discovery::LoopbackOnly);
         if self.is_wanted {
             self.go_online();
@@ -324,14 +318,17 @@ impl Station {
     }
 
     fn neighbour_due(&self) -> Option<Instant> {
-        let has_room = self.standing.len() < FOUND_MAX && self.dials.len() < DIALS_MAX;
-        self.own.back().filter(|_| has_room).and_then(|&own| self.neighbourhood.next_due(own))
+        self.own.back().filter(|_| self.dials_left() > 0).and_then(|&own| self.neighbourhood.next_due(own))
+    }
+
+    fn dials_left(&self) -> usize {
+        self.places.left_for_found().min(DIALS_MAX).saturating_sub(self.dials.len())
     }
 
     fn dial_neighbours(&mut self) {
         let (Some(&own), true) = (self.own.back(), self.online.is_some()) else { return };
-        let room = FOUND_MAX.saturating_sub(self.standing.len()).min(DIALS_MAX).saturating_sub(self.dials.len());
-        for (name, mut addresses) in self.neighbourhood.take_due(own, Instant::now(), room) {
+        let dials_left = self.dials_left();
+        for (name, mut addresses) in self.neighbourhood.take_due(own, Instant::now(), dials_left) {
             addresses.retain(|address| is_on_link(&self.interfaces, address.ip()));
             self.open_stream(For::Neighbour(name), addresses);
         }
@@ -343,7 +340,7 @@ impl Station {
     }
 
     async fn dialled(&mut self, whom: For, stream: Option<TcpStream>) {
-        let stream = stream.filter(|_| self.online.is_some() && self.standing.len() < LINKS_MAX);
+        let stream = stream.filter(|_| self.online.is_some() && self.places.admits_ours());
         match whom {
             For::Node(dial) => {
                 let is_awaited = self.node_dials.remove(&dial);
@@ -364,12 +361,7 @@ impl Station {
 
     fn accept(&mut self, stream: TcpStream) {
         let Ok(remote) = stream.peer_addr().map(|address| address.ip().to_canonical()) else { return };
-        let accepted = || self.standing.values().filter(|link| link.is_accepted);
-        let from_there = accepted().filter(|link| link.remote == remote).count();
-        // On one machine everybody may share the loopback address.
-        let has_room_there = from_there < ACCEPTED_PER_ADDRESS_MAX || remote.is_loopback();
-        let has_room = self.standing.len() < LINKS_MAX && accepted().count() < ACCEPTED_MAX;
-        if self.online.is_some() && has_room && has_room_there {
+        if self.online.is_some() && self.places.admits(remote) {
             self.link_begins(stream, Origin::Accepted, None);
         }
     }
@@ -383,7 +375,7 @@ impl Station {
         };
         let (remote, local) = (remote.ip().to_canonical(), local.ip().to_canonical());
         let link = self.links.open();
-        self.standing.insert(link, Standing { remote, local, is_accepted: origin == Origin::Accepted });
+        self.places.take(link, origin, remote, local);
         self.neighbourhood.link_up(link, remote, instance, own, Instant::now());
         let carried = self.links.clone().carry(link, origin, stream, self.events.clone());
         self.carriers.spawn(async move {
@@ -393,7 +385,7 @@ impl Station {
     }
 
     fn link_ended(&mut self, link: LinkId) {
-        self.standing.remove(&link);
+        self.places.free(link);
         self.neighbourhood.link_down(link, Instant::now(), &mut self.rng);
     }
 }
