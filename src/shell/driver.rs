@@ -1,0 +1,434 @@
+//! The only loop: one task owns node, vault, LAN and relay, and carries inputs in and outputs out.
+//!
+//! Laws: nothing leaves the device, no event is told and no command is answered before what it rests on is durable; while the vault
+//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input. It decides nothing about
+//! talks, and starts neither LAN nor relay before there is an event to attend.
+//!
+//! It needs Tokio's multi-threaded runtime: a commit waits for the disk.
+
+mod handle;
+mod outbox;
+
+pub use handle::{DriverHandle, NotAnswered};
+
+use super::clock::Clock;
+use super::lan::{Lan, LanOptions};
+use super::relay::{Pace, RelayAddress, RelayClient, RelayState};
+use super::vault::Vault;
+use super::worker::Worker;
+use crate::model::event::SignedPack;
+use crate::proto::id::JobId;
+use crate::proto::io::{Answer, Event, Input, Job, Output, RelayCommand, RelayEvent, RelayRefusal};
+use crate::proto::node::Node;
+use handle::Order;
+use outbox::Outbox;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, block_in_place};
+use tokio::time::{Duration, sleep};
+
+/// A vault that could not write is tried again after this long.
+const VAULT_RETRY: Duration = Duration::from_secs(2);
+/// Inputs that wait for the node; then the transports wait too.
+const INPUTS_MAX: usize = 256;
+/// Notices that wait to be read; then they are dropped, and [`Notice::Missed`] says so.
+const NOTICES_MAX: usize = 4_096;
+
+/// Something that whoever drives the driver may want to know.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Notice {
+    /// The node tells it.
+    Node(Event),
+    /// Where neighbours can dial this device now; empty: nowhere.
+    Listening(Vec<SocketAddr>),
+    /// How the relay stands; `None`: the event has none.
+    Relay(Option<RelayState>),
+    /// The local network cannot be used, and why.
+    LanFailed(String),
+    /// The vault cannot write, and why. Nothing is sent or taken until [`Notice::Saved`].
+    NotSaved(String),
+    /// The vault writes again; nothing was lost.
+    Saved,
+    /// Nobody has read, and notices were dropped: ask for all views.
+    Missed,
+}
+
+/// How the shell stands.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Situation {
+    /// Whether the LAN is on; `None`: there is none.
+    pub lan: Option<bool>,
+    /// Connections on the LAN, those included that are still shaking hands.
+    pub links: usize,
+    /// Where neighbours can dial this device.
+    pub listening: Vec<SocketAddr>,
+    /// How the relay stands; `None`: the event has none, or there is no event.
+    pub relay: Option<RelayState>,
+    /// Why the vault does not write now, if it does not.
+    pub not_saved: Option<String>,
+}
+
+/// The ways by which a device reaches others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// The local network.
+    Lan,
+    /// The blind relay.
+    Relay,
+}
+
+/// What a driver is made of.
+pub struct Parts {
+    /// As restored.
+    pub node: Node,
+    /// From which it was restored.
+    pub vault: Vault,
+    /// The clock by which it was restored.
+    pub clock: Clock,
+    /// How to be on the LAN; `None`: not at all.
+    pub lan: Option<LanOptions>,
+    /// The program that runs jobs, see [`Worker`].
+    pub worker: PathBuf,
+}
+
+/// Starts the loop, within a Tokio runtime. What it has to tell comes from the receiver.
+pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
+    let (orders, ordered) = mpsc::channel(INPUTS_MAX);
+    let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+    let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
+    // The node has at most one job per talk on its way, so these two need no bound of their own.
+    let (jobs, for_worker) = mpsc::unbounded_channel();
+    let (from_worker, answers) = mpsc::unbounded_channel();
+    let worker = tokio::spawn(work(Worker::new(parts.worker), for_worker, from_worker));
+    let driver = Driver {
+        node: parts.node,
+        vault: parts.vault,
+        clock: parts.clock,
+        outbox: Outbox::default(),
+        echoes: VecDeque::new(),
+        pack: Vec::new(),
+        lan_options: parts.lan,
+        lan: None,
+        relay: None,
+        is_wanted: Wanted { lan: true, relay: true },
+        situation: Situation::default(),
+        orders: ordered,
+        notices,
+        has_missed: false,
+        lan_inputs,
+        from_lan,
+        jobs,
+        answers,
+    };
+    let running = tokio::spawn(driver.run());
+    (DriverHandle::new(orders, running, worker), noticed)
+}
+
+struct Driver {
+    node: Node,
+    vault: Vault,
+    clock: Clock,
+    outbox: Outbox,
+    /// Inputs that follow from what was just carried out.
+    echoes: VecDeque<Input>,
+    /// The bytes of the event that LAN and relay are there for.
+    pack: Vec<u8>,
+    lan_options: Option<LanOptions>,
+    lan: Option<Lan>,
+    relay: Option<Relay>,
+    is_wanted: Wanted,
+    situation: Situation,
+    orders: mpsc::Receiver<Order>,
+    notices: mpsc::Sender<Notice>,
+    has_missed: bool,
+    lan_inputs: mpsc::Receiver<Input>,
+    from_lan: mpsc::Sender<Input>,
+    jobs: mpsc::UnboundedSender<(JobId, Job)>,
+    answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
+}
+
+/// The relay of the event.
+struct Relay {
+    address: RelayAddress,
+    client: RelayClient,
+    events: mpsc::Receiver<RelayEvent>,
+    state: watch::Receiver<RelayState>,
+    /// The node was told `Up` and not yet `Down`.
+    is_up: bool,
+}
+
+/// What a relay says next.
+enum Word {
+    Event(RelayEvent),
+    State(RelayState),
+}
+
+struct Wanted {
+    lan: bool,
+    relay: bool,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        self.handle(Input::Timeout);
+        loop {
+            let is_open = self.situation.not_saved.is_none();
+            let rest = self.rest();
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    Some(Order::Change(change)) => self.change(change),
+                    Some(Order::View(view)) => view(&self.node, &self.situation()),
+                    Some(Order::Switch(transport, is_on)) => self.switch(transport, is_on),
+                    None => break,
+                },
+                Some(input) = self.lan_inputs.recv(), if is_open => self.handle(input),
+                Some(word) = next_word(&mut self.relay), if is_open => self.hear(word),
+                Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
+                () = sleep(rest) => self.handle(Input::Timeout),
+            }
+        }
+        if let Some(lan) = self.lan.take() {
+            lan.shutdown().await;
+        }
+    }
+
+    /// How long nothing needs to be done. The sleep counts no suspension, so it is short enough for the clock to notice one.
+    fn rest(&self) -> Duration {
+        if self.situation.not_saved.is_some() {
+            return VAULT_RETRY;
+        }
+        let due = self.node.poll_timeout().map_or(Duration::MAX, |due| due.since(self.clock.now()));
+        due.min(self.clock.patience())
+    }
+
+    /// One input and all that follows from it; if the vault cannot write, another attempt at that instead.
+    fn handle(&mut self, input: Input) {
+        if self.situation.not_saved.is_some() && self.carry_out().is_err() {
+            return;
+        }
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.tell_node(input);
+            if self.carry_out().is_err() {
+                return;
+            }
+            next = self.echoes.pop_front();
+        }
+    }
+
+    fn tell_node(&mut self, input: Input) {
+        let (now, wall) = self.clock.tick();
+        if let Some(wall) = wall {
+            self.node.handle_input(now, Input::Wall(wall));
+        }
+        if let Input::Listening(addresses) = &input {
+            self.situation.listening.clone_from(addresses);
+            self.notice(Notice::Listening(addresses.clone()));
+        }
+        self.node.handle_input(now, input);
+    }
+
+    /// A user's command: at the present time, between two inputs, and answered when it is durable.
+    fn change(&mut self, change: handle::Change) {
+        self.handle(Input::Timeout);
+        if let Some(why) = &self.situation.not_saved {
+            return change.refuse(NotAnswered::NotSaved(why.clone()));
+        }
+        let answer = change.carry_out(&mut self.node);
+        self.handle(Input::Timeout);
+        answer(self.situation.not_saved.clone().map_or(Ok(()), |why| Err(NotAnswered::NotSaved(why))));
+    }
+
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::State(state) => self.notice(Notice::Relay(Some(state))),
+            Word::Event(event) => {
+                if let Some(relay) = &mut self.relay {
+                    relay.is_up = match event {
+                        RelayEvent::Up => true,
+                        RelayEvent::Down => false,
+                        RelayEvent::Blob { .. }
+                        | RelayEvent::CaughtUp { .. }
+                        | RelayEvent::Stored { .. }
+                        | RelayEvent::Refused { .. } => relay.is_up,
+                    };
+                }
+                self.handle(Input::Relay(event));
+            }
+        }
+    }
+
+    /// Does what the node wants, in its order, as far as it is durable.
+    fn carry_out(&mut self) -> Result<(), ()> {
+        while let Some(output) = self.node.poll_output() {
+            self.outbox.push(output);
+        }
+        loop {
+            let Self { outbox, vault, .. } = self;
+            match outbox.next(|batch| block_in_place(|| vault.commit(batch))) {
+                Ok(Some(effects)) => effects.into_iter().for_each(|effect| self.act(effect)),
+                Ok(None) => break,
+                Err(error) => return Err(self.note_saving(Some(error.to_string()))),
+            }
+        }
+        self.note_saving(None);
+        self.attend();
+        Ok(())
+    }
+
+    fn act(&mut self, effect: Output) {
+        match effect {
+            Output::Persist(_) => {}
+            Output::Transmit { link, bytes } => {
+                if let Some(lan) = &self.lan {
+                    lan.transmit(link, bytes);
+                }
+            }
+            Output::Disconnect { link } => {
+                if let Some(lan) = &self.lan {
+                    lan.disconnect(link);
+                }
+            }
+            Output::Dial { dial, addresses } => match &self.lan {
+                Some(lan) => lan.dial(dial, addresses),
+                None => self.echoes.push_back(Input::DialFailed { dial }),
+            },
+            Output::Relay(command) => {
+                let answer = match &self.relay {
+                    Some(relay) => relay.client.send(command),
+                    None => without_relay(command),
+                };
+                self.echoes.extend(answer.map(Input::Relay));
+            }
+            Output::Compute { id, job } => {
+                let _ = self.jobs.send((id, job));
+            }
+            Output::Event(event) => self.notice(Notice::Node(event)),
+        }
+    }
+
+    /// LAN and relay belong to the event that the node attends: they begin with it, and begin anew with another.
+    fn attend(&mut self) {
+        let Some(pack) = self.node.pack().filter(|pack| *pack != self.pack) else { return };
+        let Ok(signed) = SignedPack::decode(pack) else { return };
+        let is_other = !self.pack.is_empty() && SignedPack::decode(&self.pack).is_ok_and(|old| old.event() != signed.event());
+        self.pack = pack.to_vec();
+        match (&self.lan, &self.lan_options) {
+            (Some(lan), _) if is_other && self.is_wanted.lan => {
+                lan.set_online(false);
+                lan.set_online(true);
+            }
+            (None, Some(_)) => self.start_lan(),
+            (Some(_), _) | (None, None) => {}
+        }
+        let wanted = signed.pack().relays.first();
+        let wanted = wanted.map(|relay| RelayAddress { url: relay.url.clone(), tls_pin: relay.tls_pin });
+        if is_other || wanted.as_ref() != self.relay.as_ref().map(|relay| &relay.address) {
+            self.start_relay(wanted);
+        }
+    }
+
+    fn start_lan(&mut self) {
+        let Some(options) = self.lan_options.clone() else { return };
+        match Lan::start(options, self.from_lan.clone()) {
+            Ok(lan) => {
+                lan.set_online(self.is_wanted.lan);
+                self.lan = Some(lan);
+            }
+            Err(error) => self.notice(Notice::LanFailed(error.to_string())),
+        }
+    }
+
+    fn start_relay(&mut self, address: Option<RelayAddress>) {
+        if self.relay.take().is_some_and(|relay| relay.is_up) {
+            self.echoes.push_back(Input::Relay(RelayEvent::Down));
+        }
+        self.relay = address.and_then(|address| {
+            // An address that the pack's rules let through is one.
+            let (client, events) = RelayClient::start(&address, Pace::default()).ok()?;
+            client.set_online(self.is_wanted.relay);
+            Some(Relay { state: client.state(), address, client, events, is_up: false })
+        });
+        let state = self.relay.as_ref().map(|relay| *relay.state.borrow());
+        self.notice(Notice::Relay(state));
+    }
+
+    fn switch(&mut self, transport: Transport, is_on: bool) {
+        match transport {
+            Transport::Lan => {
+                self.is_wanted.lan = is_on;
+                match &self.lan {
+                    Some(lan) => lan.set_online(is_on),
+                    None if is_on && !self.pack.is_empty() => self.start_lan(),
+                    None => {}
+                }
+            }
+            Transport::Relay => {
+                self.is_wanted.relay = is_on;
+                if let Some(relay) = &self.relay {
+                    relay.client.set_online(is_on);
+                }
+            }
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            lan: self.lan_options.is_some().then_some(self.is_wanted.lan),
+            links: self.lan.as_ref().map_or(0, Lan::peers),
+            relay: self.relay.as_ref().map(|relay| *relay.state.borrow()),
+            ..self.situation.clone()
+        }
+    }
+
+    /// The vault wrote (`None`), or why it did not; told when it changes.
+    fn note_saving(&mut self, trouble: Option<String>) {
+        if trouble == self.situation.not_saved {
+            return;
+        }
+        self.situation.not_saved.clone_from(&trouble);
+        self.notice(trouble.map_or(Notice::Saved, Notice::NotSaved));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.has_missed && self.notices.try_send(Notice::Missed).is_ok() {
+            self.has_missed = false;
+        }
+        self.has_missed |= self.notices.try_send(notice).is_err();
+    }
+}
+
+/// Without a relay there is nobody to answer, and a put must not wait for ever.
+fn without_relay(command: RelayCommand) -> Option<RelayEvent> {
+    match command {
+        RelayCommand::Put { id, .. } => Some(RelayEvent::Refused { id, why: RelayRefusal::SlowDown }),
+        RelayCommand::Subscribe { .. } | RelayCommand::Unsubscribe { .. } | RelayCommand::Delete { .. } => None,
+    }
+}
+
+/// What the relay says next; never, if there is none. `None`: it ended, which it does not by itself.
+async fn next_word(relay: &mut Option<Relay>) -> Option<Word> {
+    let Some(relay) = relay else { return std::future::pending().await };
+    tokio::select! {
+        event = relay.events.recv() => event.map(Word::Event),
+        Ok(()) = relay.state.changed() => Some(Word::State(*relay.state.borrow_and_update())),
+    }
+}
+
+/// Runs jobs one after the other, away from the loop.
+async fn work(
+    mut worker: Worker,
+    mut jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
+) {
+    while let Some((id, job)) = jobs.recv().await {
+        let answer = worker.run(&job).await;
+        if answers.send((id, answer)).is_err() {
+            return;
+        }
+    }
+}
+
+type Running = JoinHandle<()>;
