@@ -1,1 +1,6 @@
-//! Scenarios and checkers over the deterministic core.
+//! Scenarios and checkers over the deterministic core: phones that run the real [`alcove::proto::node::Node`], a virtual network
+//! between them, virtual time, and faults on demand. Same seed, same bytes.
+
+pub mod disk;
+pub mod network;
+pub mod relay;

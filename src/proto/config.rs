@@ -45,7 +45,7 @@ pub const MARK_VALUE_BYTES_MAX: usize = 120;
 pub const CHANGE_CUT_BYTES: usize = 168;
 /// A saved document from a peer.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
-/// The same document with its columns inflated: honest ones grow two- to sixfold, a bomb a thousandfold.
+/// The same document with its columns inflated: twenty times what may travel, where a bomb reaches a thousand times.
 pub const DOCUMENT_INFLATED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A job that takes longer is ended by the shell.
 pub const JOB_TIME_MAX: Duration = Duration::from_secs(2);
@@ -177,3 +177,6 @@ pub const INTERESTS_MAX: usize = 32;
 pub const EVENTS_OUT_MAX: usize = 100_000;
 /// Faults of peers that are told one by one; more are only counted.
 pub const PEER_FAULTS_MAX: u64 = 1_000;
+
+/// How often a successor asks again, and a seat that was away asks to follow.
+pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);

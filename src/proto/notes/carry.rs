@@ -3,40 +3,12 @@
 //! Laws: what the edit inserted arrives, beside the nearest neighbour that is still there; what it deleted goes if it is there and is
 //! nothing if it is not; nothing else changes.
 
-use super::diff::hunks;
+use super::document::{ChangeBytes, Document};
 use super::edit::Edit;
+use super::placement::Placement;
 use super::view::{ActionItem, AgendaItem, MarkSpan, View};
+use automerge::ChangeHash;
 use std::collections::BTreeSet;
-
-/// Where each scalar value of one text is in another, ascending; `None` for those that are not there.
-pub(super) struct Placement(pub Vec<Option<usize>>);
-
-impl Placement {
-    /// Of a text in itself.
-    pub fn same(length: usize) -> Self {
-        Self((0..length).map(Some).collect())
-    }
-
-    /// Of a text in another that has no common history with it: by their minimal difference.
-    pub fn by_difference(from: &str, onto: &str) -> Self {
-        let (from, onto): (Vec<char>, Vec<char>) = (from.chars().collect(), onto.chars().collect());
-        let mut places = Vec::with_capacity(from.len());
-        let (mut old, mut new) = (0, 0);
-        for hunk in hunks(&from, &onto) {
-            places.extend((old..hunk.old.start).map(|place| Some(place - old + new)));
-            places.extend(hunk.old.clone().map(|_| None));
-            (old, new) = (hunk.old.end, hunk.new.end);
-        }
-        places.extend((old..from.len()).map(|place| Some(place - old + new)));
-        Self(places)
-    }
-
-    /// Where to insert what stood before `place`.
-    fn after_neighbour_of(&self, place: usize) -> usize {
-        let left = self.0.iter().take(place).rev().find_map(|found| *found);
-        left.map_or(0, |neighbour| neighbour + 1)
-    }
-}
 
 /// What happens to a field that has a third value by now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,82 +19,101 @@ pub(super) enum Clash {
     WriteMine,
 }
 
-/// The edits that do to `onto` what was done between `from` and `to`, to be carried out one after the other.
-pub(super) fn carry(from: &View, to: &View, placement: &Placement, onto: &View, clash: Clash) -> Vec<Edit> {
-    let mut edits = carry_text(from, to, placement, onto);
-    edits.extend(carry_agenda(&from.agenda, &to.agenda, &onto.agenda, clash));
-    edits.extend(carry_actions(&from.actions, &to.actions, &onto.actions, clash));
-    edits
+/// What was done between two moments of one document.
+pub(super) struct Step {
+    pub from: View,
+    pub to: View,
+    /// Where the text of `from` is in that of `to`.
+    pub kept: Placement,
+}
+
+impl Step {
+    /// From some heads of a document to others, which may be later or earlier.
+    pub fn between(notes: &Document, from: &[ChangeHash], to: &[ChangeHash]) -> Self {
+        let kept = Placement::by_history(&notes.settled, &notes.roots.text, from, to);
+        let view = |heads| View::at(&notes.settled, &notes.roots, heads);
+        Self { from: view(from), to: view(to), kept }
+    }
+
+    /// Does to `notes` what was done in this step; `placement` says where the text of `from` is in them now. The result is changes to
+    /// be sent.
+    pub fn carry(&self, placement: &Placement, notes: &mut Document, clash: Clash) -> Vec<ChangeBytes> {
+        let onto = notes.view();
+        let (edits, result) = self.carry_text(placement, onto.text.chars().count());
+        let mut changes = notes.write(edits);
+        // Which marks the inserted text has inherited is best asked of the text itself.
+        changes.extend(notes.write(self.carry_marks(placement, &result, &notes.marks())));
+        changes.extend(notes.write(carry_agenda(&self.from.agenda, &self.to.agenda, &onto.agenda, clash)));
+        changes.extend(notes.write(carry_actions(&self.from.actions, &self.to.actions, &onto.actions, clash)));
+        changes.extend(notes.settle());
+        changes
+    }
+
+    fn carry_text(&self, placement: &Placement, onto_length: usize) -> (Vec<Edit>, Vec<Origin>) {
+        let new: Vec<char> = self.to.text.chars().collect();
+        let mut edits = Vec::new();
+        let mut result: Vec<Origin> = (0..onto_length).map(Origin::Onto).collect();
+        // From the back, so that the places before stay what they are.
+        for hunk in self.kept.hunks(new.len()).into_iter().rev() {
+            for place in placement.0[hunk.old.clone()].iter().rev().flatten() {
+                result.remove(*place);
+                match edits.last_mut() {
+                    Some(Edit::Splice { at, delete, insert }) if *at == place + 1 && insert.is_empty() => {
+                        (*at, *delete) = (*place, *delete + 1);
+                    }
+                    _ => edits.push(Edit::Splice { at: *place, delete: 1, insert: String::new() }),
+                }
+            }
+            if !hunk.new.is_empty() {
+                let at = placement.after_neighbour_of(hunk.old.start);
+                result.splice(at..at, hunk.new.clone().map(Origin::To));
+                edits.push(Edit::Splice { at, delete: 0, insert: new[hunk.new].iter().collect() });
+            }
+        }
+        (edits, result)
+    }
+
+    /// The marks that inserted text had, and those that were set or removed on text that is still there; `now` are the marks of
+    /// `result`.
+    fn carry_marks(&self, placement: &Placement, result: &[Origin], now: &[MarkSpan]) -> Vec<Edit> {
+        let Self { from, to, kept } = self;
+        let (old_length, new_length) = (from.text.chars().count(), to.text.chars().count());
+        // Where what is still there stood in `from` and stands in `to`, by its place before.
+        let mut still: Vec<Option<(usize, usize)>> = vec![None; placement.end()];
+        for (old, (place, new)) in placement.0.iter().zip(&kept.0).enumerate() {
+            if let (Some(place), Some(new)) = (place, new) {
+                still[*place] = Some((old, *new));
+            }
+        }
+        let mut edits = Vec::new();
+        let names: BTreeSet<&str> = from.marks.iter().chain(&to.marks).chain(now).map(|mark| mark.name.as_str()).collect();
+        for name in names {
+            let before = values(name, &from.marks, old_length);
+            let after = values(name, &to.marks, new_length);
+            let there = values(name, now, result.len());
+            let wanted = result.iter().enumerate().map(|(place, origin)| {
+                let wish = match origin {
+                    Origin::To(source) => Some(after[*source]),
+                    Origin::Onto(place) => {
+                        let still = still.get(*place).copied().flatten();
+                        still.filter(|(old, new)| before[*old] != after[*new]).map(|(_, new)| after[new])
+                    }
+                };
+                wish.filter(|wish| *wish != there[place])
+            });
+            runs(wanted, name, &mut edits);
+        }
+        edits
+    }
 }
 
 /// One scalar value of the text as it will be.
 #[derive(Clone, Copy)]
 enum Origin {
-    /// It stood here in `onto`.
+    /// It stood here before.
     Onto(usize),
     /// It comes from here in `to`.
     To(usize),
-}
-
-fn carry_text(from: &View, to: &View, placement: &Placement, onto: &View) -> Vec<Edit> {
-    let old: Vec<char> = from.text.chars().collect();
-    let new: Vec<char> = to.text.chars().collect();
-    let mut edits = Vec::new();
-    let mut result: Vec<Origin> = (0..onto.text.chars().count()).map(Origin::Onto).collect();
-    // From the back, so that the places before stay what they are.
-    for hunk in hunks(&old, &new).into_iter().rev() {
-        for place in placement.0[hunk.old.clone()].iter().rev().flatten() {
-            result.remove(*place);
-            match edits.last_mut() {
-                Some(Edit::Splice { at, delete, insert }) if *at == place + 1 && insert.is_empty() => {
-                    (*at, *delete) = (*place, *delete + 1);
-                }
-                _ => edits.push(Edit::Splice { at: *place, delete: 1, insert: String::new() }),
-            }
-        }
-        if !hunk.new.is_empty() {
-            let at = placement.after_neighbour_of(hunk.old.start);
-            result.splice(at..at, hunk.new.clone().map(Origin::To));
-            edits.push(Edit::Splice { at, delete: 0, insert: new[hunk.new].iter().collect() });
-        }
-    }
-    edits.extend(carry_marks(from, to, placement, onto, &result));
-    edits
-}
-
-/// The marks that changed between `from` and `to`, on what is there of it, in places of `result`.
-fn carry_marks(from: &View, to: &View, placement: &Placement, onto: &View, result: &[Origin]) -> Vec<Edit> {
-    let (old, new): (Vec<char>, Vec<char>) = (from.text.chars().collect(), to.text.chars().collect());
-    let names: BTreeSet<&str> = [from, to, onto].into_iter().flat_map(|view| &view.marks).map(|mark| mark.name.as_str()).collect();
-    // Where each place of `onto` stood in `from` and stands in `to`, if it is in both.
-    let mut kept: Vec<Option<(usize, usize)>> = vec![None; onto.text.chars().count()];
-    let (mut left, mut right) = (0, 0);
-    for hunk in hunks(&old, &new).iter().map(Some).chain([None]) {
-        let end = hunk.map_or(old.len(), |hunk| hunk.old.start);
-        for place in left..end {
-            if let Some(slot) = placement.0[place].and_then(|found| kept.get_mut(found)) {
-                *slot = Some((place, place - left + right));
-            }
-        }
-        (left, right) = hunk.map_or((left, right), |hunk| (hunk.old.end, hunk.new.end));
-    }
-    let mut edits = Vec::new();
-    for name in names {
-        let before = values(name, &from.marks, old.len());
-        let after = values(name, &to.marks, new.len());
-        let there = values(name, &onto.marks, kept.len());
-        let wanted = result.iter().enumerate().map(|(place, origin)| match origin {
-            Origin::To(source) => match (after[*source], place.checked_sub(1).map(|neighbour| result[neighbour])) {
-                (Some(value), _) => Some(Some(value)),
-                // A mark that ended at the neighbour has grown over the insertion.
-                (None, Some(Origin::Onto(neighbour))) if there[neighbour].is_some() => Some(None),
-                (None, _) => None,
-            },
-            Origin::Onto(place) => kept[*place].filter(|(old, new)| before[*old] != after[*new]).map(|(_, new)| after[new]),
-        });
-        runs(wanted, name, &mut edits);
-    }
-    edits
 }
 
 /// What the mark `name` is worth at each place.

@@ -218,3 +218,90 @@ fn rows(column: u32, data: &[u8]) -> Option<Rows> {
     }
     Some(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chunk with a true checksum around this body.
+    fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length: Vec<u8> =
+            if body.len() < 128 { vec![body.len() as u8] } else { vec![body.len() as u8 | 0x80, (body.len() >> 7) as u8] };
+        let hashed = [&[kind][..], &length, body].concat();
+        [&MAGIC[..], &Sha256::digest(&hashed)[..4], &hashed].concat()
+    }
+
+    /// A change without dependencies of actor 7, with these columns.
+    fn body(columns: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut body = vec![0, 1, 7, 1, 1, 0, 0, 0, columns.len() as u8];
+        for (column, data) in columns {
+            body.extend(if *column < 0x80 { vec![*column] } else { vec![*column, 1] });
+            body.push(data.len() as u8);
+        }
+        columns.iter().for_each(|(_, data)| body.extend(*data));
+        body
+    }
+
+    fn read(columns: &[(u8, &[u8])]) -> Result<u64, Fault> {
+        Chunk::read(&chunk(CHANGE, &body(columns))).map(|chunk| chunk.operations)
+    }
+
+    /// 2^40 as a number in LEB128, positive when signed.
+    const HUGE: [u8; 6] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+
+    #[test]
+    fn a_column_cannot_claim_more_rows_than_a_change_may_have() {
+        assert_eq!(read(&[(0x42, &[3, 1])]), Ok(3), "three times the same action");
+        assert_eq!(read(&[(0x42, &[0x7d, 1, 1, 3])]), Ok(3), "three actions one by one");
+        let bomb = [&HUGE[..], &[1]].concat();
+        let nothing = [&[0][..], &HUGE].concat();
+        let switch = [&[0][..], &HUGE].concat();
+        for column in [0x01, 0x02, 0x11, 0x13, 0x42, 0x56, 0x70, 0x71, 0x73] {
+            assert!(matches!(read(&[(column, &bomb)]), Err(Fault::TooMuch(_))), "{column:x}");
+            assert!(matches!(read(&[(column, &nothing)]), Err(Fault::TooMuch(_))), "{column:x}");
+        }
+        for column in [0x34, 0x94] {
+            assert!(matches!(read(&[(column, &switch)]), Err(Fault::TooMuch(_))), "{column:x}");
+        }
+        // One operation with 2^40 predecessors.
+        let group = [&[1][..], &HUGE].concat();
+        assert!(matches!(read(&[(0x42, &[1, 1]), (0x70, &group)]), Err(Fault::TooMuch(_))));
+        // A value longer than what is there.
+        assert!(read(&[(0x42, &[1, 1]), (0x56, &[1, 0x16]), (0x57, b"a")]).is_ok());
+        assert!(read(&[(0x42, &[1, 1]), (0x56, &[1, 0x26]), (0x57, b"a")]).is_err());
+    }
+
+    #[test]
+    fn only_one_whole_uncompressed_change_is_read() {
+        let good = chunk(CHANGE, &body(&[(0x42, &[1, 1])]));
+        assert!(Chunk::read(&good).is_ok());
+        for kind in [0, 2, 3, 4, 0xff] {
+            assert!(Chunk::read(&chunk(kind, &body(&[(0x42, &[1, 1])]))).is_err(), "{kind}");
+        }
+        for cut in 0..good.len() {
+            assert!(Chunk::read(&good[..cut]).is_err());
+        }
+        assert!(Chunk::read(&[&good[..], &[0]].concat()).is_err());
+        assert!(Chunk::read(&[&good[..], &good[..]].concat()).is_err());
+        for place in 0..good.len() {
+            let mut damaged = good.clone();
+            damaged[place] ^= 1;
+            assert!(Chunk::read(&damaged).is_err(), "the checksum covers byte {place}");
+        }
+        let deflated = 0x42 | 8;
+        assert!(read(&[(deflated, &[1, 1])]).is_err() && read(&[]).is_err());
+        assert!(read(&[(0x42, &[1, 1]), (0x42, &[1, 1])]).is_err() && read(&[(0x63, &[1, 1]), (0x42, &[1, 1])]).is_err());
+    }
+
+    #[test]
+    fn more_dependencies_than_allowed_are_not_even_read() {
+        let with = |count: u8| {
+            let mut body = vec![count];
+            (0..count).for_each(|number| body.extend([number; 32]));
+            body.extend(&super::tests::body(&[(0x42, &[1, 1])])[1..]);
+            Chunk::read(&chunk(CHANGE, &body)).map(|chunk| chunk.deps.len())
+        };
+        assert_eq!(with(CHANGE_DEPS_MAX as u8), Ok(CHANGE_DEPS_MAX));
+        assert!(matches!(with(CHANGE_DEPS_MAX as u8 + 1), Err(Fault::TooMuch(_))));
+    }
+}

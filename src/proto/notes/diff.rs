@@ -163,8 +163,7 @@ mod tests {
     fn the_hunks_turn_the_old_text_into_the_new_with_the_fewest_edits() {
         let mut rng = Rng::new([1; 32]);
         for _ in 0..2_000 {
-            let mut text =
-                |rng: &mut Rng| -> Vec<char> { (0..rng.below(14)).map(|_| char::from(b'a' + rng.below(3) as u8)).collect() };
+            let text = |rng: &mut Rng| -> Vec<char> { (0..rng.below(14)).map(|_| char::from(b'a' + rng.below(3) as u8)).collect() };
             let (old, new) = (text(&mut rng), text(&mut rng));
             let (built, edits) = apply(&old, &new);
             assert_eq!(built, new, "{old:?}");

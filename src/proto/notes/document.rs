@@ -5,18 +5,24 @@
 //! what is committed); a change that breaks the document leaves it as it was.
 //! It does not judge foreign bytes: [`super::quarantine`] does, and [`Document::load`] and [`Document::adopt`] take only what passed.
 
-use super::carry::{Clash, Placement, carry};
 use super::chunk::change_hash;
-use super::edit::{Cost, Edit};
+use super::edit::{Cost, Edit, Spliced};
 use super::view::{ActionItem, AgendaItem, MarkSpan, Roots, View, items, spans};
-use crate::proto::config::{CHANGE_OPS_MAX, UNDO_CHANGES_MAX};
+use crate::proto::config::{CHANGE_CUT_BYTES, UNDO_CHANGES_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
 use automerge::transaction::{OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, Cursor, ObjType, ROOT, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjType, ROOT, ReadDoc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
+
+/// A change without content: chunk header, own actor, counters and the table of columns.
+const HEAD_BYTES: usize = 75;
+/// A hash.
+const DEPENDENCY_BYTES: usize = 32;
+/// Each other actor whose operations are referred to.
+const ACTOR_BYTES: usize = 9;
 
 /// The Automerge actor that a seat writes as in one fold generation, and the only one it may: 8 bytes of hash("alcove/1 actor").
 pub fn actor(seat: SeatId, generation: u32) -> Vec<u8> {
@@ -30,17 +36,6 @@ pub struct ChangeBytes {
     pub hash: [u8; 32],
     /// The whole chunk.
     pub bytes: Vec<u8>,
-}
-
-/// What [`Document::undo_mine`] took back.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Undone {
-    /// There is nothing (more) to take back.
-    Nothing,
-    /// Pending edits: nobody else has them, so nothing is to be sent.
-    Pending,
-    /// A committed change: these changes take it back and are to be sent.
-    Changes(Vec<ChangeBytes>),
 }
 
 /// Why [`Document::adopt`] did nothing.
@@ -58,18 +53,20 @@ pub enum NotAdopted {
 pub struct Document {
     seat: SeatId,
     generation: u32,
-    roots: Roots,
+    pub(super) roots: Roots,
     /// Everything committed.
-    settled: Automerge,
+    pub(super) settled: Automerge,
     /// A copy of `settled` with the pending edits in its open transaction, while there are any.
-    writing: Option<Writing>,
+    pub(super) writing: Option<Writing>,
     /// The last changes of this seat that can be taken back, newest last. Not saved.
-    mine: Vec<ChangeHash>,
+    pub(super) mine: Vec<ChangeHash>,
 }
 
-struct Writing {
-    transaction: OwnedTransaction,
+pub(super) struct Writing {
+    pub(super) transaction: OwnedTransaction,
     cost: Cost,
+    /// The splices so far.
+    pub(super) splices: Vec<Spliced>,
 }
 
 impl Document {
@@ -110,17 +107,26 @@ impl Document {
     /// edit and go on. [`Refused::TooMany`]: the list is full. The edits before the refused one stand; it and those after it do not.
     pub fn edit(&mut self, edits: &[Edit]) -> Result<(), Refused> {
         for edit in edits {
-            let cost = self.writing.as_ref().map_or(Cost::default(), |writing| writing.cost).plus(edit.cost());
+            let cost = match &self.writing {
+                Some(writing) => writing.cost.plus(edit.cost(writing.splices.last())),
+                None => edit.cost(None),
+            };
             if !cost.fits() {
                 return Err(Refused::OutOfRange);
             }
             let writing = match self.writing.take() {
                 Some(writing) => self.writing.insert(writing),
-                None => self.writing.insert(Writing { transaction: open(self.settled.clone()), cost: Cost::default() }),
+                None => {
+                    let transaction = open(self.settled.clone());
+                    self.writing.insert(Writing { transaction, cost: Cost::default(), splices: Vec::new() })
+                }
             };
             let done = edit.apply(&mut writing.transaction, &self.roots);
             if done.is_ok() {
                 writing.cost = cost;
+                if let Edit::Splice { at, delete, insert } = edit {
+                    writing.splices.push(Spliced { at: *at, deleted: *delete, inserted: insert.chars().count() });
+                }
             }
             if writing.transaction.pending_ops() == 0 {
                 self.writing = None;
@@ -135,14 +141,18 @@ impl Document {
         self.writing.is_some()
     }
 
-    /// About how many bytes the pending edits will make as a change, rather too many than too few; 0 without any. The caller cuts
-    /// at `config::CHANGE_CUT_BYTES`.
+    /// About how many bytes the pending edits will make as a change, rather too many than too few; 0 without any.
     pub fn pending_bytes(&self) -> usize {
         let Some(writing) = &self.writing else { return 0 };
-        let heads = self.settled.get_heads().len();
-        // 75: chunk header, own actor, counters and column table; 9 for each other actor that operations refer to.
         let others = usize::try_from(self.settled.stats().num_actors).unwrap_or(usize::MAX).min(writing.cost.operations + 1);
-        75 + 32 * heads + 9 * others + writing.cost.bytes
+        HEAD_BYTES + DEPENDENCY_BYTES * self.settled.get_heads().len() + ACTOR_BYTES * others + writing.cost.bytes
+    }
+
+    /// Whether the pending edits are as much as a change should hold (`config::CHANGE_CUT_BYTES`) and are to be committed now. Measured
+    /// as if the notes had one head: many heads make a change larger, and cutting it sooner would only make more of them.
+    pub fn is_full(&self) -> bool {
+        let content = self.writing.as_ref().map_or(0, |writing| writing.cost.bytes);
+        HEAD_BYTES + DEPENDENCY_BYTES + ACTOR_BYTES + content > CHANGE_CUT_BYTES
     }
 
     /// Closes the pending edits into one change, which others can have from now on. `None` if nothing is pending.
@@ -151,58 +161,28 @@ impl Document {
         if self.mine.len() >= UNDO_CHANGES_MAX {
             self.mine.remove(0);
         }
-        self.mine.push(change.hash());
-        Some(bytes_of(&change))
+        self.mine.push(ChangeHash(change.hash));
+        Some(change)
     }
 
-    fn settle(&mut self) -> Option<Change> {
+    /// Commits without remembering it for an undo.
+    pub(super) fn settle(&mut self) -> Option<ChangeBytes> {
         let (settled, hash, _) = self.writing.take()?.transaction.commit();
         self.settled = settled;
-        self.settled.get_change_by_hash(&hash?)
+        self.settled.get_change_by_hash(&hash?).map(|change| bytes_of(&change))
     }
 
-    /// Takes back the pending edits, or else the last committed change of this seat that still stands: what it inserted and is still
-    /// there goes, what it deleted comes back where it was, and fields that nobody has changed since get their old values. What others
-    /// wrote in the meantime stays.
-    pub fn undo_mine(&mut self) -> Undone {
-        if self.writing.take().is_some() {
-            return Undone::Pending;
-        }
-        let Some(last) = self.mine.pop() else { return Undone::Nothing };
-        let Some(change) = self.settled.get_change_by_hash(&last) else { return Undone::Nothing };
-        let with = View::at(&self.settled, &self.roots, &[last]);
-        let without = View::at(&self.settled, &self.roots, change.deps());
-        let placement = self.placement_of(&with, last);
-        Undone::Changes(self.write(carry(&with, &without, &placement, &self.view(), Clash::KeepTheirs)))
-    }
-
-    /// Where each scalar value that was there at `then` is now, by its identity in the CRDT.
-    fn placement_of(&self, view: &View, then: ChangeHash) -> Placement {
-        let length = view.text.chars().count();
-        if self.settled.get_heads() == [then] {
-            return Placement::same(length);
-        }
-        let text = &self.roots.text;
-        let now = |place: usize| {
-            let cursor = self.settled.get_cursor(text, place, Some(&[then])).ok()?;
-            let position = self.settled.get_cursor_position(text, &cursor, None).ok()?;
-            let there = self.settled.get_cursor(text, position, None).ok()?;
-            (there == cursor).then_some(position)
-        };
-        Placement((0..length).map(now).collect())
-    }
-
-    /// Carries out edits of any size as changes of allowed size, and returns them. An edit that no longer applies is left out.
+    /// Carries out edits of any size; an edit that no longer applies is left out. What does not fit into the pending change closes
+    /// it, and the changes so closed are returned.
     pub(super) fn write(&mut self, edits: Vec<Edit>) -> Vec<ChangeBytes> {
-        let mut changes = Vec::new();
-        for edit in edits.into_iter().flat_map(pieces) {
+        let mut closed = Vec::new();
+        for edit in edits.into_iter().flat_map(Edit::pieces) {
             if self.edit(std::slice::from_ref(&edit)).is_err() && self.has_pending() {
-                changes.extend(self.settle().map(|change| bytes_of(&change)));
+                closed.extend(self.settle());
                 let _gone_meanwhile = self.edit(&[edit]);
             }
         }
-        changes.extend(self.settle().map(|change| bytes_of(&change)));
-        changes
+        closed
     }
 
     /// Takes changes of others in, each found [`Sound`](crate::proto::io::Verdict::Sound) by the quarantine. Those that are there
@@ -315,42 +295,6 @@ impl Document {
         let known: Vec<ChangeHash> = heads.iter().filter(|head| self.has(head)).map(|head| ChangeHash(*head)).collect();
         self.settled.get_changes(&known).iter().map(bytes_of).collect()
     }
-
-    /// A cursor that stays with the scalar value at `position`, or with the end of the text: at most 32 bytes, for the other seats.
-    /// `None` if the position lies outside, or its value is not committed yet and thus nothing to others.
-    pub fn cursor_at(&self, position: usize) -> Option<Vec<u8>> {
-        let text = &self.roots.text;
-        let (length, cursor) = match &self.writing {
-            Some(writing) => (writing.transaction.length(text), writing.transaction.get_cursor(text, position, None).ok()),
-            None => (self.settled.length(text), self.settled.get_cursor(text, position, None).ok()),
-        };
-        match cursor {
-            _ if position == length => Some(Cursor::End.to_bytes()),
-            Some(cursor) => {
-                self.settled.get_cursor_position(text, &cursor, None).ok()?;
-                Some(cursor.to_bytes())
-            }
-            None => None,
-        }
-    }
-
-    /// Where a cursor of another seat points now; if its place was deleted, to what followed it. `None` for bytes that are no cursor
-    /// or point at what is not here (yet).
-    pub fn position_of(&self, cursor: &[u8]) -> Option<usize> {
-        let cursor = read_cursor(cursor)?;
-        match &self.writing {
-            Some(writing) => writing.transaction.get_cursor_position(&self.roots.text, &cursor, None).ok(),
-            None => self.settled.get_cursor_position(&self.roots.text, &cursor, None).ok(),
-        }
-    }
-
-    pub(super) fn settled(&self) -> &Automerge {
-        &self.settled
-    }
-
-    pub(super) fn roots(&self) -> &Roots {
-        &self.roots
-    }
 }
 
 /// A document whose first change is made by `actor` alone: the three roots, then what `fill` writes. The same actor and filling give
@@ -373,36 +317,4 @@ pub(super) fn open(document: Automerge) -> OwnedTransaction {
 
 fn bytes_of(change: &Change) -> ChangeBytes {
     ChangeBytes { hash: change.hash().0, bytes: change.raw_bytes().to_vec() }
-}
-
-/// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
-fn pieces(edit: Edit) -> Vec<Edit> {
-    const PIECE: usize = CHANGE_OPS_MAX / 4;
-    match edit {
-        Edit::Splice { at, delete, insert } if delete + insert.chars().count() > PIECE => {
-            let cuts = (0..delete).step_by(PIECE).rev();
-            let deletions = cuts.map(|cut| Edit::Splice { at: at + cut, delete: PIECE.min(delete - cut), insert: String::new() });
-            let characters: Vec<char> = insert.chars().collect();
-            let insertions = characters.chunks(PIECE).enumerate();
-            let insertions =
-                insertions.map(|(place, piece)| Edit::Splice { at: at + place * PIECE, delete: 0, insert: piece.iter().collect() });
-            deletions.chain(insertions).collect()
-        }
-        other => vec![other],
-    }
-}
-
-/// Reads a cursor of Automerge's byte format version 1, and only what [`Document::cursor_at`] writes: the end, or an operation with a
-/// counter that its own reader takes without a panic.
-fn read_cursor(bytes: &[u8]) -> Option<Cursor> {
-    match bytes {
-        [1, 2] => Some(Cursor::End),
-        [1, 3, actor_length, rest @ ..] if usize::from(*actor_length) <= 16 && rest.len() <= usize::from(*actor_length) + 6 => {
-            let counter = rest.get(usize::from(*actor_length)..rest.len().checked_sub(1)?)?;
-            let ends = counter.iter().position(|byte| byte & 0x80 == 0) == counter.len().checked_sub(1);
-            let fits = counter.len() < 5 || counter.last().is_some_and(|last| *last <= 0x0f);
-            (ends && fits && rest.last() == Some(&2)).then(|| Cursor::try_from(bytes).ok())?
-        }
-        _ => None,
-    }
 }

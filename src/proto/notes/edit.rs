@@ -115,15 +115,33 @@ impl Cost {
     }
 }
 
+/// A splice that is pending, in scalar values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Spliced {
+    pub at: usize,
+    pub deleted: usize,
+    pub inserted: usize,
+}
+
+impl Spliced {
+    fn goes_on(&self, at: usize, delete: usize, insert: &str) -> bool {
+        let types_on = delete == 0 && self.inserted > 0 && at == self.at + self.inserted;
+        let deletes_on = insert.is_empty() && self.inserted == 0 && at.checked_add(delete) == Some(self.at);
+        types_on || deletes_on
+    }
+}
+
 impl Edit {
-    /// The edit's share of a change. Measured on changes of our own editor: a run of text costs its UTF-8 and about 12 bytes for
-    /// each place it starts at, a deleted scalar value at most 4, a field about 10.
-    pub(super) fn cost(&self) -> Cost {
+    /// The edit's share of a change, never too low: a run of text costs its UTF-8 and about 14 bytes for the place it starts at, a
+    /// deleted scalar value at most 4, a field about 10 and its value. `last` is the splice before it in the same change: typing on
+    /// and deleting backwards start no new place.
+    pub(super) fn cost(&self, last: Option<&Spliced>) -> Cost {
         let fields = |given: [bool; 3]| given.iter().filter(|given| **given).count();
         let (operations, bytes) = match self {
-            Edit::Splice { delete, insert, .. } => {
-                let inserted = insert.chars().count();
-                (delete.saturating_add(inserted), (4usize.saturating_mul(*delete)).saturating_add(insert.len() + 14))
+            Edit::Splice { at, delete, insert } => {
+                let place = if last.is_some_and(|last| last.goes_on(*at, *delete, insert)) { 0 } else { 14 };
+                let bytes = delete.saturating_mul(4).saturating_add(insert.len() + place);
+                (delete.saturating_add(insert.chars().count()), bytes)
             }
             Edit::Mark { name, value, .. } => (2, name.len() + value.len() + 30),
             Edit::Unmark { name, .. } => (2, name.len() + 30),
@@ -139,6 +157,23 @@ impl Edit {
             Edit::RemoveAgenda { .. } | Edit::RemoveAction { .. } => (1, 16),
         };
         Cost { operations, bytes }
+    }
+
+    /// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
+    pub(super) fn pieces(self) -> Vec<Edit> {
+        const PIECE: usize = CHANGE_OPS_MAX / 4;
+        match self {
+            Edit::Splice { at, delete, insert } if delete.saturating_add(insert.chars().count()) > PIECE => {
+                let characters: Vec<char> = insert.chars().collect();
+                let deletions = (0..delete).step_by(PIECE).rev();
+                let deletions =
+                    deletions.map(|cut| Edit::Splice { at: at + cut, delete: PIECE.min(delete - cut), insert: String::new() });
+                let insertions = characters.chunks(PIECE).zip((at..).step_by(PIECE));
+                let insertions = insertions.map(|(piece, at)| Edit::Splice { at, delete: 0, insert: piece.iter().collect() });
+                deletions.chain(insertions).collect()
+            }
+            other => vec![other],
+        }
     }
 
     /// Carries the edit out in an open transaction.

@@ -4,9 +4,10 @@
 //! seat wrote after those heads is carried over and not one scalar value of it is lost; the deleted is in the folded document nowhere.
 //! A fold drops the losing side of a conflict: the caller folds only at heads that every seat has acknowledged.
 
-use super::carry::{Clash, Placement, carry};
+use super::carry::{Clash, Step};
 use super::document::{ChangeBytes, Document, actor, begin};
 use super::edit::{EXPAND, append_action, append_agenda};
+use super::placement::Placement;
 use super::view::{Roots, View};
 use crate::proto::secret::hash16;
 use automerge::marks::Mark;
@@ -24,7 +25,7 @@ pub fn fold(notes: &Document, heads: &[[u8; 32]], context: &[u8]) -> Option<Docu
         return None;
     }
     let at: Vec<ChangeHash> = sorted.iter().map(|head| ChangeHash(*head)).collect();
-    let view = View::at(notes.settled(), notes.roots(), &at);
+    let view = View::at(&notes.settled, &notes.roots, &at);
     let generation = notes.generation().checked_add(1)?;
     let actor = hash16("alcove/1 fold", &[context, &generation.to_le_bytes(), sorted.as_flattened()]);
     let (settled, roots) = begin(&actor[..8], |writing, roots| rewrite(writing, roots, &view));
@@ -47,7 +48,7 @@ pub fn written_at(notes: &Document, heads: &[[u8; 32]]) -> u64 {
     let known: Vec<ChangeHash> = heads.iter().filter(|head| notes.has(head)).map(|head| ChangeHash(*head)).collect();
     let mine = ActorId::from(actor(notes.seat(), notes.generation()));
     let count = |changes: Vec<ChangeMetadata>| changes.iter().filter(|change| *change.actor == mine).count() as u64;
-    count(notes.settled().get_changes_meta(&[])) - count(notes.settled().get_changes_meta(&known))
+    count(notes.settled.get_changes_meta(&[])) - count(notes.settled.get_changes_meta(&known))
 }
 
 /// Carries into the folded notes what this seat wrote and the fold does not hold: its changes after the first `included` ones (see
@@ -59,7 +60,7 @@ pub fn written_at(notes: &Document, heads: &[[u8; 32]]) -> u64 {
 pub fn rebase(mut mine: Document, included: u64, folded: &mut Document) -> Vec<ChangeBytes> {
     mine.commit();
     let me = ActorId::from(actor(mine.seat(), mine.generation()));
-    let late = mine.settled().get_changes_meta(&[]).into_iter().filter(|change| *change.actor == me && change.seq > included);
+    let late = mine.settled.get_changes_meta(&[]).into_iter().filter(|change| *change.actor == me && change.seq > included);
     let mut stretches: Vec<(Vec<ChangeHash>, ChangeHash)> = Vec::new();
     for change in late {
         match stretches.last_mut() {
@@ -69,11 +70,9 @@ pub fn rebase(mut mine: Document, included: u64, folded: &mut Document) -> Vec<C
     }
     let mut changes = Vec::from_iter(folded.commit());
     for (before, after) in stretches {
-        let from = View::at(mine.settled(), mine.roots(), &before);
-        let to = View::at(mine.settled(), mine.roots(), &[after]);
-        let onto = folded.view();
-        let placement = Placement::by_difference(&from.text, &onto.text);
-        changes.extend(folded.write(carry(&from, &to, &placement, &onto, Clash::WriteMine)));
+        let step = Step::between(&mine, &before, &[after]);
+        let placement = Placement::by_difference(&step.from.text, &folded.text());
+        changes.extend(step.carry(&placement, folded, Clash::WriteMine));
     }
     changes
 }

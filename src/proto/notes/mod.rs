@@ -7,12 +7,15 @@
 
 mod carry;
 mod chunk;
+mod cursor;
 mod diff;
 mod document;
 mod edit;
 pub mod exchange;
 mod fold;
+mod placement;
 pub mod quarantine;
+mod undo;
 mod view;
 mod vocabulary;
 
@@ -20,7 +23,8 @@ mod vocabulary;
 mod laws;
 
 pub use chunk::{change_deps, change_hash};
-pub use document::{ChangeBytes, Document, NotAdopted, Undone, actor};
+pub use document::{ChangeBytes, Document, NotAdopted, actor};
 pub use edit::Edit;
 pub use fold::{fold, rebase, written_at};
+pub use undo::Undone;
 pub use view::{ActionItem, AgendaItem, MarkSpan, View};

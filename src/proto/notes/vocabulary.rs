@@ -101,7 +101,8 @@ fn is_of_item(operation: &Op) -> bool {
         (OpType::Put(ScalarValue::Str(value)), "owner") => SeatId::from_hex(value).is_some(),
         (OpType::Put(ScalarValue::Uint(value)), "minutes") => u16::try_from(*value).is_ok(),
         (OpType::Put(ScalarValue::Boolean(_)), "done") => true,
-        (OpType::Delete, "owner") => !operation.pred.is_empty(),
+        // Of an owner who steps back; of the others when the winner of a conflict is written once more and its losers go.
+        (OpType::Delete, "text" | "owner" | "minutes" | "done") => !operation.pred.is_empty(),
         _ => false,
     }
 }

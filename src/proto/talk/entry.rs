@@ -300,6 +300,12 @@ impl Log {
         self.lines.iter().map(|line| line.base).collect()
     }
 
+    /// Keeps the first lines for which `keep` says yes, by number and seat; drops the rest.
+    pub fn keep_lines(&mut self, keep: impl Fn(SeatNumber, SeatId) -> bool) {
+        let kept = self.lines.iter().enumerate().take_while(|(place, line)| keep(*place as SeatNumber, line.seat)).count();
+        self.lines.truncate(kept);
+    }
+
     /// Takes over from a member who held more: skips what is compacted there and missing here. Lines that are ahead stay.
     pub fn skip_to(&mut self, bases: &[Head]) -> bool {
         let mut skipped = false;

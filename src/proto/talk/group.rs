@@ -9,6 +9,8 @@
 //!
 //! It does not know who the chair is, who may be removed, or what a message means; it does not pad, send or persist.
 
+mod error;
+mod member;
 mod provider;
 mod seat;
 mod store;
@@ -17,6 +19,8 @@ mod timeless;
 #[cfg(test)]
 mod tests;
 
+pub use error::GroupError;
+pub use member::{Member, Staged};
 pub use seat::{KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, SeatKeys, check_key_package, sign, verify};
 
 use crate::proto::config::{PARCEL_LARGE_BYTES, PARCEL_PARTS_MAX};
@@ -24,23 +28,21 @@ use crate::proto::error::Corrupt;
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
-use openmls::framing::errors::{MessageDecryptionError, SecretTreeError};
+use error::{OTHER_LEAF, not_joined, not_opened};
+use member::{check_distinct, leaf_of, member_of};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
-    ContentType, Credential, CredentialType, GroupId, JoinBuilder, LeafNodeIndex, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, MlsMessageOut, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, PreSharedKeyProposal, ProcessMessageError,
-    ProcessedMessageContent, ProcessedWelcome, Proposal, ProtocolMessage, Sender, SenderRatchetConfiguration, StagedCommit,
-    ValidationError, WelcomeError,
+    ContentType, GroupId, JoinBuilder, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, PreSharedKeyProposal, ProcessedMessageContent, ProcessedWelcome, Proposal, ProtocolMessage,
+    Sender, SenderRatchetConfiguration,
 };
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::StorageProvider;
 use provider::{Crypto, Provider, SUITE};
-use seat::{Signing, capabilities, checked, lifetime, member_at, member_by};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use store::{Store, StoreError};
-use thiserror::Error;
+use seat::{Signing, capabilities, checked, lifetime, member_at};
+use std::collections::BTreeMap;
+use store::Store;
 use zeroize::Zeroizing;
 
 /// The longest message, commit or welcome: what fits into the parts of one split parcel.
@@ -51,61 +53,6 @@ pub const PAST_EPOCHS_MAX: usize = 8;
 pub const OUT_OF_ORDER_MAX: u32 = 256;
 /// Messages of one sender in one epoch that may be lost in a row. Each costs a key derivation, so this bounds a hostile jump.
 pub const LOST_MAX: u32 = 10_000;
-
-/// Somebody with a seat in the group.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Member {
-    /// The name in this talk.
-    pub seat: SeatId,
-    /// The Ed25519 key that verifies what the seat signs.
-    pub key: [u8; 32],
-}
-
-impl Member {
-    fn read(credential: &Credential, key: &[u8]) -> Option<Member> {
-        let is_basic = credential.credential_type() == CredentialType::Basic;
-        let seat = SeatId(is_basic.then(|| credential.serialized_content().try_into().ok()).flatten()?);
-        Some(Member { seat, key: key.try_into().ok()? })
-    }
-}
-
-/// Why the group did not do it. Most are a peer's fault; the caller says which are and which only mean "wait".
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub enum GroupError {
-    /// Bytes that do not parse, or too many of them.
-    #[error("these bytes are no group message")]
-    Malformed,
-    /// For another group, or not for us.
-    #[error("this message belongs to another group")]
-    Foreign,
-    /// A signature, tag, seal or pre-shared key that does not hold.
-    #[error("this group message is forged")]
-    Forged,
-    /// From an epoch that we have not reached: keep the bytes and ask for the commits between.
-    #[error("this group message is from epoch {epoch}, which lies ahead: wait for the commits before it")]
-    Later {
-        /// Which.
-        epoch: u64,
-    },
-    /// A commit that came too late, or a message from before our window or our time.
-    #[error("this group message is too old to be opened")]
-    TooOld,
-    /// Opened before, or our own.
-    #[error("this group message was opened before")]
-    Replayed,
-    /// Valid MLS, but not what a talk does; says what.
-    #[error("a talk does not allow {0}")]
-    Refused(&'static str),
-    /// No such seat in the group.
-    #[error("this seat is not in the group")]
-    UnknownSeat,
-    /// We have been removed.
-    #[error("this seat was removed from the group")]
-    Removed,
-    /// Our own state failed us.
-    #[error("the group's own state is damaged: leave and ask the chair for a fresh seat")]
-    Broken,
-}
 
 /// One talk's group, in one term, as one seat sees it.
 pub struct Group {
@@ -128,17 +75,6 @@ pub enum Opened {
     },
     /// A commit, for the caller to judge and [`Group::merge`] or drop.
     Commit(Box<Staged>),
-}
-
-/// A commit that holds, and what it would do.
-pub struct Staged {
-    commit: StagedCommit,
-    /// Who made it.
-    pub committer: SeatId,
-    /// Who would sit down.
-    pub added: Vec<Member>,
-    /// Who would have to get up.
-    pub removed: Vec<SeatId>,
 }
 
 /// A commit that this seat made and merged.
@@ -165,7 +101,7 @@ impl Group {
     ) -> Result<(Group, Vec<u8>), GroupError> {
         let newcomers = key_packages.iter().map(|bytes| checked(bytes)).collect::<Result<Vec<_>, _>>()?;
         let everybody = newcomers.iter().map(|(member, _)| *member).chain([seat.member()]);
-        distinct(everybody).ok_or(GroupError::Refused("two seats of one name or key"))?;
+        check_distinct(everybody)?;
 
         let store = Store::default();
         let provider = Provider::drawing(&store, rng);
@@ -226,7 +162,7 @@ impl Group {
             return Err(GroupError::Refused("a welcome over other pre-shared keys"));
         }
         let staged = JoinBuilder::new(&provider, processed).skip_lifetime_validation().build().map_err(not_joined)?;
-        let welcomer = staged.welcome_sender().ok().and_then(member_at).ok_or(GroupError::Refused("a leaf of another form"))?;
+        let welcomer = staged.welcome_sender().ok().and_then(member_at).ok_or(OTHER_LEAF)?;
         let mls = staged.into_group(&provider).map_err(not_joined)?;
         wanted.iter().try_for_each(|id| store.delete_psk(id)).map_err(|_| GroupError::Broken)?;
         drop(provider);
@@ -253,10 +189,9 @@ impl Group {
         if remove == Some(self.me.seat) {
             return Err(GroupError::Refused("removing oneself: send a proposal to leave"));
         }
-        let leaving = remove.map(|seat| self.leaf_of(seat).ok_or(GroupError::UnknownSeat)).transpose()?;
+        let leaving = remove.map(|seat| leaf_of(&self.mls, seat).ok_or(GroupError::UnknownSeat)).transpose()?;
         let staying = self.roster().into_iter().filter(|member| Some(member.seat) != remove);
-        distinct(staying.chain(newcomers.iter().map(|(member, _)| *member)))
-            .ok_or(GroupError::Refused("two seats of one name or key"))?;
+        check_distinct(staying.chain(newcomers.iter().map(|(member, _)| *member)))?;
 
         let provider = Provider::drawing(&self.store, rng);
         let bundle = self
@@ -350,7 +285,7 @@ impl Group {
 
     /// Everybody with a seat, in the order of the tree's leaves, which is the same for all members.
     pub fn roster(&self) -> Vec<Member> {
-        self.mls.members().filter_map(|member| Member::read(&member.credential, &member.signature_key)).collect()
+        member::roster(&self.mls)
     }
 
     /// Our own seat.
@@ -389,8 +324,8 @@ impl Group {
         store.write_mls_join_config(&id, &join_config()).map_err(|_| corrupt())?;
         let mls = MlsGroup::load(&store, &id).ok().flatten().ok_or_else(corrupt)?;
         let group = Group { mls, store, signing: seat.signing(), me: seat.member() };
-        if group.is_member() {
-            group.check_form().map_err(|_| corrupt())?;
+        if group.is_member() && (group.check_form().is_err() || !group.store.holds_key_pairs()) {
+            return Err(corrupt());
         }
         Ok(group)
     }
@@ -399,7 +334,7 @@ impl Group {
         let processed = self.mls.process_message(&Provider::fixed(&self.store), message).map_err(not_opened)?;
         let epoch = processed.epoch().as_u64();
         // The credential is that of the message's own epoch: in a later one, somebody else may sit at this leaf.
-        let from = Member::read(processed.credential(), &self.me.key).ok_or(GroupError::Refused("a leaf of another form"))?.seat;
+        let from = Member::read(processed.credential(), &self.me.key).ok_or(OTHER_LEAF)?.seat;
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
                 Ok(Opened::Message { from, epoch, plaintext: message.into_bytes() })
@@ -423,35 +358,11 @@ impl Group {
         };
         match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(commit) => {
-                self.judge(*commit, leaf).map(|staged| Opened::Commit(Box::new(staged)))
+                Staged::judge(&self.mls, *commit, leaf).map(|staged| Opened::Commit(Box::new(staged)))
             }
             ProcessedMessageContent::OwnPrivateMessage => Err(GroupError::Replayed),
             _ => Err(GroupError::Refused("this kind of message")),
         }
-    }
-
-    /// Holds a valid commit against what a talk allows: adds and at most one removal, committer and newcomers of our form.
-    fn judge(&self, commit: StagedCommit, leaf: LeafNodeIndex) -> Result<Staged, GroupError> {
-        let committer = self.member_of(leaf).ok_or(GroupError::Refused("a leaf of another form"))?;
-        if commit.update_path_leaf_node().is_some_and(|leaf| member_at(leaf) != Some(committer)) {
-            return Err(GroupError::Refused("a committer that changes its own seat"));
-        }
-        let (mut added, mut removed) = (Vec::new(), Vec::new());
-        for queued in commit.queued_proposals() {
-            match queued.proposal() {
-                Proposal::Add(add) => {
-                    added.push(member_by(add.key_package()).ok_or(GroupError::Refused("a key package of another form"))?)
-                }
-                Proposal::Remove(remove) => removed.push(self.member_of(remove.removed()).ok_or(GroupError::UnknownSeat)?.seat),
-                _ => return Err(GroupError::Refused("a commit that does more than add and remove")),
-            }
-        }
-        if removed.len() > 1 || (added.is_empty() && removed.is_empty()) {
-            return Err(GroupError::Refused("a commit that removes several seats or changes nothing"));
-        }
-        let staying = self.roster().into_iter().filter(|member| !removed.contains(&member.seat));
-        distinct(staying.chain(added.iter().copied())).ok_or(GroupError::Refused("two seats of one name or key"))?;
-        Ok(Staged { commit, committer: committer.seat, added, removed })
     }
 
     /// Whether the group is as [`found`](Self::found) makes them and we sit in it.
@@ -461,27 +372,10 @@ impl Group {
             && self.mls.group_id().as_slice().len() == 16
             && self.mls.extensions().iter().next().is_none()
             && self.mls.members().count() == roster.len()
-            && self.member_of(self.mls.own_leaf_index()) == Some(self.me)
-            && distinct(roster).is_some();
+            && member_of(&self.mls, self.mls.own_leaf_index()) == Some(self.me)
+            && check_distinct(roster).is_ok();
         if ours { Ok(()) } else { Err(GroupError::Refused("a group of another form")) }
     }
-
-    fn member_of(&self, leaf: LeafNodeIndex) -> Option<Member> {
-        let member = self.mls.members().find(|member| member.index == leaf)?;
-        Member::read(&member.credential, &member.signature_key)
-    }
-
-    fn leaf_of(&self, seat: SeatId) -> Option<LeafNodeIndex> {
-        let is_there =
-            |credential: &Credential, key: &[u8]| Member::read(credential, key).is_some_and(|member| member.seat == seat);
-        Some(self.mls.members().find(|member| is_there(&member.credential, &member.signature_key))?.index)
-    }
-}
-
-/// `None` if two have one name or one key.
-fn distinct(members: impl IntoIterator<Item = Member>) -> Option<()> {
-    let (mut seats, mut keys) = (BTreeSet::new(), BTreeSet::new());
-    members.into_iter().all(|member| seats.insert(member.seat) && keys.insert(member.key)).then_some(())
 }
 
 fn external(psk_id: &[u8]) -> Psk {
@@ -513,27 +407,4 @@ fn parse(bytes: &[u8]) -> Result<MlsMessageBodyIn, GroupError> {
         return Err(GroupError::Malformed);
     }
     Ok(MlsMessageIn::tls_deserialize_exact(bytes).map_err(|_| GroupError::Malformed)?.extract())
-}
-
-fn not_joined(error: WelcomeError<StoreError>) -> GroupError {
-    match error {
-        WelcomeError::NoMatchingKeyPackage => GroupError::Foreign,
-        WelcomeError::StorageError(_) => GroupError::Broken,
-        _ => GroupError::Forged,
-    }
-}
-
-fn not_opened(error: ProcessMessageError<StoreError>) -> GroupError {
-    use MessageDecryptionError::SecretTreeError as Ratchet;
-    match error {
-        ProcessMessageError::StorageError(_) => GroupError::Broken,
-        ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(Ratchet(ratchet))) => match ratchet {
-            SecretTreeError::SecretReuseError => GroupError::Replayed,
-            SecretTreeError::TooDistantInThePast => GroupError::TooOld,
-            SecretTreeError::TooDistantInTheFuture => GroupError::Refused("a jump over so many messages"),
-            _ => GroupError::Forged,
-        },
-        ProcessMessageError::ValidationError(ValidationError::NoPastEpochData | ValidationError::WrongEpoch) => GroupError::TooOld,
-        _ => GroupError::Forged,
-    }
 }

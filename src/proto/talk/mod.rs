@@ -9,7 +9,6 @@ pub mod persona;
 pub mod room;
 pub mod roster;
 pub mod seats;
-pub mod succession;
 
 use super::board::Terms;
 use super::id::TalkId;

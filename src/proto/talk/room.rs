@@ -3,21 +3,22 @@
 //! Laws: only the chair commits, and only for reasons that every member can check; a message opens once, an entry is acted on once;
 //! what is missing is found by beacons and asked for by numbers; a vote to close ends one's own writing.
 
+mod chair;
+mod closing;
+mod succession;
 mod view;
 
 use super::beacon::{Beacon, Trickle};
-use super::close::{self, Afterlife, Certificate, ClosedSeat, Closing, Ending, Receipt, SeatEnd};
+use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Log, ProposalId, SeatNumber, Sig};
-use super::group::{Group, GroupError, Opened, SeatKeys, Staged, verify};
+use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::roster::{Roster, Standing};
-use super::seats::{Founding, HostDoor, Offer, ToGuest, ToHost, open_request, tell, tell_encoded};
-use super::succession::{Consent, Succession};
+use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CERTIFICATE_HOURS, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX,
-    EARLY_MAX, EPOCH_KEYS_MAX, MARKER_HOURS, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
-    TABLE_SILENCE_MAX,
+    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX, EARLY_MAX, EPOCH_KEYS_MAX,
+    PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -30,6 +31,7 @@ use crate::proto::wire::parcel::{Parcel, ParcelKeys};
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use succession::{Step, Succession};
 
 /// What members send each other, sealed under the keys of an epoch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ enum Message {
     /// For one who missed what is folded away: where the lines begin now, and the document.
     Skip { bases: Vec<Head>, generation: u32, document: Vec<u8> },
     /// Steps to a new term.
-    Consent(Consent),
+    Step(Step),
 }
 
 /// Keystrokes on their way, never stored.
@@ -150,7 +152,7 @@ struct Meta {
     me: SeatNumber,
     roster: Roster,
     epochs: VecDeque<Epoch>,
-    commits: VecDeque<(u64, Vec<u8>)>,
+    commits: VecDeque<((u32, u64), Vec<u8>)>,
     closing: Closing,
     returned: Vec<Returned>,
     rejoin_key: Key,
@@ -225,6 +227,7 @@ pub struct Room {
     heard: BTreeMap<SeatNumber, Heard>,
     answered: BTreeMap<(SeatNumber, u32), Instant>,
     admissions: Vec<Admission>,
+    vouched: Vec<Offer>,
     commit_at: Option<Instant>,
     deadline: Instant,
     contact: Contact,
@@ -232,6 +235,7 @@ pub struct Room {
     has_new_keys: bool,
     peer_minutes: Option<u32>,
     wants_document: bool,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -243,6 +247,7 @@ struct Heard {
 enum Admission {
     New(Offer),
     Return(Rejoin),
+    Late { seat: SeatNumber, after: (u32, u64), key_package: Vec<u8> },
 }
 
 /// Whether what is shown has been checked against the others since the last absence.
@@ -366,12 +371,14 @@ impl Room {
             heard: BTreeMap::new(),
             answered: BTreeMap::new(),
             admissions: Vec::new(),
+            vouched: Vec::new(),
             commit_at: None,
             contact: Contact::Fresh,
             previews: BTreeMap::new(),
             has_new_keys: false,
             peer_minutes: None,
             wants_document: false,
+            since: now,
         }
     }
 
@@ -555,68 +562,7 @@ impl Room {
             Message::Ask { numbers } => Ok(self.take_ask(cx, &numbers)),
             Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
             Message::Skip { bases, generation, document } => Ok(self.take_skip(cx, &bases, generation, document)),
-            Message::Consent(consent) => self.take_consent(cx, consent),
-        }
-    }
-
-    /// The doors through which this member is asked for seats, with their mailboxes: the card's, and the room's own for returning
-    /// devices. Only the chair answers.
-    pub fn doors(&self) -> Vec<(Door, ReadKey)> {
-        let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
-        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
-    }
-
-    /// Takes a request that came through one of [`Room::doors`].
-    ///
-    /// # Errors
-    /// A [`Fault`] if it does not hold.
-    pub fn take_request(&mut self, cx: &mut Cx<'_>, door: &Door, sealed: &[u8]) -> Result<(), Fault> {
-        let known = |seat| {
-            self.meta.roster.number(seat).and_then(|n| self.meta.roster.seat(n)).map(|s| super::group::Member { seat, key: s.key })
-        };
-        let (member, request) = open_request(door, sealed, known)?;
-        match request {
-            // A founding message that was lost: whoever still asks has not heard it.
-            ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
-            ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
-            ToHost::Rejoin(rejoin) if self.is_chair() => {
-                self.check_rejoin(rejoin.old, member.seat, &rejoin.signature)?;
-                self.queue_admission(cx, member.seat, Admission::Return(rejoin));
-            }
-            ToHost::Offer(_) | ToHost::Rejoin(_) | ToHost::Reveal { .. } | ToHost::StandUp => {}
-        }
-        Ok(())
-    }
-
-    fn tell_founding_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
-        let known = self.meta.to_tell.iter().find(|(other, ..)| *other == seat).cloned();
-        known.is_some_and(|(_, reply, mailbox, message)| {
-            tell_encoded(cx, self.talk, &reply, mailbox, &message);
-            true
-        })
-    }
-
-    fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
-        let queued = |other: &Admission| other.offer().key_package == admission.offer().key_package;
-        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX
-        {
-            return;
-        }
-        let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
-        let closing = self.meta.closing.proposal.is_some();
-        if matches!(admission, Admission::New(_)) && (full || closing) {
-            return tell(cx, self.talk, admission.offer(), &ToGuest::Declined);
-        }
-        self.admissions.push(admission);
-        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
-    }
-
-    fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
-        let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
-        let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
-        match verify(&key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
-            true => Ok(()),
-            false => Err(Fault::Forged("re-join")),
+            Message::Step(step) => self.take_step(cx, step),
         }
     }
 
@@ -661,101 +607,12 @@ impl Room {
         }
     }
 
-    fn take_commit(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>, returned: Vec<Returned>) -> Result<Vec<Effect>, Fault> {
-        let staged = match self.group.open(&bytes) {
-            Ok(Opened::Commit(staged)) => staged,
-            Ok(Opened::Message { .. }) => return Err(Fault::OutOfPlace("message")),
-            Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => {
-                return Ok(Vec::new());
-            }
-            Err(_) => return Err(Fault::Forged("commit")),
-        };
-        if self.meta.roster.seat(self.meta.chair).is_none_or(|chair| chair.id != staged.committer) {
-            return Err(Fault::OutOfPlace("commit of a seat that is not the chair"));
-        }
-        for device in &returned {
-            self.check_rejoin(device.old, device.newer, &device.signature)?;
-        }
-        if !self.is_justified(&staged, &returned) {
-            // The reasons are on their way: the commit waits for them.
-            self.held_commit = Some((bytes, returned));
-            self.ask_at.get_or_insert(cx.now + ASK_INTERVAL);
-            return Ok(Vec::new());
-        }
-        let (added, removed) = (staged.added.clone(), staged.removed.clone());
-        let removes_me = removed.contains(&self.keys.id());
-        let epoch = self.group.epoch();
-        self.group.merge(*staged).map_err(|_| Fault::Forged("commit"))?;
-        self.keep_commit(epoch, &Message::Commit { bytes, returned: returned.clone() });
-        if removes_me {
-            return Ok(vec![Effect::Removed]);
-        }
-        self.seat_changes(&added, &returned);
-        self.push_epoch();
-        self.persist_group(cx);
-        self.persist(cx);
-        self.trickle.reset(cx.rng, cx.now);
-        cx.tell(Event::TalkChanged(self.talk));
-        let mut effects = Vec::new();
-        for early in std::mem::take(&mut self.early) {
-            effects.extend(self.take_sealed(cx, early, Via::Link).unwrap_or_default());
-        }
-        effects.extend(self.revote(cx));
-        Ok(effects)
-    }
-
-    /// A removal needs the seat's goodbye, a majority, or its device back in the same commit; an addition needs a free seat.
-    fn is_justified(&self, staged: &Staged, returned: &[Returned]) -> bool {
-        let is_back = |number: SeatNumber| {
-            returned.iter().any(|device| device.old == number && staged.added.iter().any(|member| member.seat == device.newer))
-        };
-        let may_go = |seat: &SeatId| {
-            self.meta.roster.number(*seat).is_some_and(|number| {
-                let standing = self.meta.roster.seat(number).map(|seat| seat.standing);
-                standing == Some(Standing::Left) || self.meta.roster.is_removal_agreed(number) || is_back(number)
-            })
-        };
-        let seats = self.meta.roster.sitting().count() + staged.added.len() - returned.len().min(staged.added.len());
-        staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
-    }
-
-    fn retry_held_commit(&mut self, cx: &mut Cx<'_>) -> Result<Vec<Effect>, Fault> {
-        match self.held_commit.take() {
-            Some((bytes, returned)) => self.take_commit(cx, bytes, returned),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Brings roster and log up to date with a merged commit.
-    fn seat_changes(&mut self, added: &[super::group::Member], returned: &[Returned]) {
-        for member in added {
-            if let Some(number) = self.meta.roster.admit(member.seat, member.key) {
-                self.log.open_line(member.seat, member.key, Head::default());
-                self.meta.bases.push(Head::default());
-                for device in returned.iter().filter(|device| device.newer == member.seat) {
-                    if let Some(old) = self.meta.roster.seat_mut(device.old) {
-                        old.standing = Standing::Replaced(number);
-                    }
-                    self.meta.returned.push(device.clone());
-                }
-            }
-        }
-        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
-        let gone: Vec<_> =
-            self.meta.roster.sitting().filter(|(_, seat)| !seated.contains(&seat.id)).map(|(number, _)| number).collect();
-        for number in gone {
-            if let Some(seat) = self.meta.roster.seat_mut(number) {
-                seat.standing = Standing::Removed;
-            }
-        }
-    }
-
     fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {
         self.hear(cx.now, beacon.seat, via);
         self.peer_minutes = Some(beacon.wall_minutes);
         let here = (self.meta.term, self.group.epoch());
         if (beacon.term, beacon.epoch) < here {
-            self.send_commits(cx, beacon.epoch);
+            self.send_commits(cx, (beacon.term, beacon.epoch));
         } else if (beacon.term, beacon.epoch) == here && beacon.digest != self.log.digest() {
             self.trickle.reset(cx.rng, cx.now);
             let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
@@ -839,6 +696,9 @@ impl Room {
                 let member = super::group::check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
                 if self.is_chair() {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
+                } else {
+                    self.vouched.push(offer);
+                    self.need_chair(cx.now);
                 }
             }
             Body::Propose => {
@@ -861,8 +721,11 @@ impl Room {
             }
             Body::FoldAt { .. } | Body::Folded { .. } | Body::FoldDone { .. } => effects.push(Effect::Fold(seat, body)),
         }
-        if self.is_chair() && self.next_removal().is_some() {
-            self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        if self.next_removal().is_some() {
+            if self.is_chair() {
+                self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+            }
+            self.need_chair(cx.now);
         }
         effects.extend(self.certificate().map(Effect::Closed));
         cx.tell(Event::TalkChanged(self.talk));
@@ -896,14 +759,14 @@ impl Room {
         cx.post(post);
     }
 
-    fn send_commits(&mut self, cx: &mut Cx<'_>, from: u64) {
+    fn send_commits(&mut self, cx: &mut Cx<'_>, from: (u32, u64)) {
         if self.last_commits_sent.is_some_and(|at| cx.now.since(at) < ASK_INTERVAL) {
             return;
         }
         self.last_commits_sent = Some(cx.now);
-        let commits: Vec<_> = self.meta.commits.iter().filter(|(epoch, _)| *epoch >= from).cloned().collect();
-        for (epoch, message) in commits {
-            if let Some(keys) = self.keys_of(epoch) {
+        let commits: Vec<_> = self.meta.commits.iter().filter(|(after, _)| *after >= from).cloned().collect();
+        for (after, message) in commits {
+            if let Some(keys) = self.keys_of(after) {
                 let mut post = Post::new(&keys, &()).with_mailbox(self.mailbox(cx), self.talk);
                 post.message = message;
                 cx.post(post);
@@ -938,177 +801,6 @@ impl Room {
         let post = Post::new(&self.current_keys(), &Message::Beacon(beacon)).ephemeral();
         let mailbox = if to_relay { self.mailbox(cx) } else { None };
         cx.post(post.with_mailbox(mailbox, self.talk));
-    }
-
-    // ---- close -----------------------------------------------------------------------------------------------------------------
-
-    fn vote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
-        let proposal = self.meta.closing.proposal.map_or(ProposalId(self.meta.me, 0), |(proposal, _)| proposal);
-        let token = *self.meta.closing.token.get_or_insert_with(|| cx.rng.bytes());
-        let vote = close::vote(&self.keys, &self.room, proposal, self.meta.roster.close_set(&self.room), &token);
-        self.append(cx, Body::Vote(vote))
-    }
-
-    /// When the set of those who must agree has changed since our vote, our consent goes over to the new one.
-    fn revote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
-        let set = self.meta.roster.close_set(&self.room);
-        match self.meta.closing.votes.get(&self.meta.me) {
-            Some(vote) if vote.set != set => self.vote(cx),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The certificate, once every seat that must has agreed over the same set.
-    fn certificate(&self) -> Option<Certificate> {
-        let set = self.meta.roster.close_set(&self.room);
-        let agreed = |number: SeatNumber| self.meta.closing.votes.get(&number).is_some_and(|vote| vote.set == set);
-        if !self.meta.roster.closers().all(|(number, _)| agreed(number)) {
-            return None;
-        }
-        let end = |number: SeatNumber, standing: Standing| -> Option<SeatEnd> {
-            match standing {
-                Standing::Sits | Standing::Removed => self.meta.closing.votes.get(&number).cloned().map(SeatEnd::Voted),
-                Standing::Left => self.log.entries().find_map(|entry| match (&entry.body, entry.seat == number) {
-                    (Body::Leave { signature }, true) => Some(SeatEnd::Left(*signature)),
-                    _ => None,
-                }),
-                Standing::Replaced(_) => {
-                    let device = self.meta.returned.iter().find(|device| device.old == number)?;
-                    let by = self.meta.roster.seat(number)?.rejoin_key?;
-                    Some(SeatEnd::Replaced { by, newer: device.newer, signature: device.signature })
-                }
-            }
-        };
-        let seats = self.meta.roster.seats();
-        let seats = seats.map(|(number, seat)| Some(ClosedSeat { seat: seat.id, key: seat.key, end: end(number, seat.standing)? }));
-        seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
-    }
-
-    /// Whether a certificate that came from elsewhere ends this room: it holds, and everybody we know is in it with the key we know.
-    pub fn accepts(&self, certificate: &Certificate) -> bool {
-        let known = |(_, seat): (SeatNumber, &super::roster::Seat)| {
-            certificate.seats.iter().any(|closed| closed.seat == seat.id && closed.key == seat.key)
-        };
-        certificate.holds(&self.room) && self.meta.roster.seats().all(known)
-    }
-
-    /// What remains once this room is erased, and the last words to send: the certificate for those who are away, our confirmation.
-    pub fn finish(&mut self, cx: &mut Cx<'_>, ending: Ending, certificate: Option<&Certificate>) -> Receipt {
-        let mailbox = Some(cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name());
-        let afterlife = self.afterlife();
-        let until = cx.event.ends.hours() + MARKER_HOURS;
-        let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
-        let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until);
-        if let Some(certificate) = certificate {
-            let post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
-            cx.post(post.with_mailbox(mailbox, self.talk));
-        }
-        if let (Some(token), Ending::Closed) = (self.meta.closing.token, ending) {
-            receipt.confirm(&token);
-            let mut post = Post::new(&receipt.afterlife.receipt_keys(), &token).for_hours(CERTIFICATE_HOURS);
-            post.mailbox = mailbox;
-            cx.post(post);
-        }
-        self.withdraw_card(cx);
-        receipt
-    }
-
-    /// Takes the card off the board, if it is ours.
-    pub fn withdraw_card(&mut self, cx: &mut Cx<'_>) {
-        if let Some(host) = self.meta.host.take() {
-            let mut host = host;
-            let (_, signed) = host.next_card(false);
-            let mut post = Post::new(&cx.event.board, &signed).for_hours(24);
-            post.mailbox = Some(cx.event.board_mailbox().write_name());
-            cx.post(post);
-        }
-    }
-
-    // ---- chair -----------------------------------------------------------------------------------------------------------------
-
-    /// Whether this seat may commit.
-    pub fn is_chair(&self) -> bool {
-        self.meta.chair == self.meta.me
-    }
-
-    /// Whether a commit is due: the node then calls [`Room::commit`] with the notes.
-    pub fn wants_commit(&self, now: Instant) -> bool {
-        self.is_chair() && self.commit_at.is_some_and(|at| at <= now)
-    }
-
-    fn next_removal(&self) -> Option<SeatNumber> {
-        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
-        let may_go = |number: SeatNumber, standing: Standing| match standing {
-            Standing::Left => true,
-            Standing::Sits => self.meta.roster.is_removal_agreed(number),
-            Standing::Removed | Standing::Replaced(_) => false,
-        };
-        let mut seats = self
-            .meta
-            .roster
-            .seats()
-            .filter(|(number, seat)| *number != self.meta.me && seated.contains(&seat.id) && may_go(*number, seat.standing));
-        seats.next().map(|(number, _)| number)
-    }
-
-    /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
-    pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
-        self.commit_at = None;
-        let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
-            Some(place) => {
-                let admission = self.admissions.remove(place);
-                let remove = match &admission {
-                    Admission::Return(rejoin) => self.meta.roster.seat(rejoin.old).map(|seat| seat.id),
-                    Admission::New(_) => None,
-                };
-                (vec![admission], remove)
-            }
-            None => match self.next_removal().and_then(|number| self.meta.roster.seat(number)) {
-                Some(seat) => (Vec::new(), Some(seat.id)),
-                None => (std::mem::take(&mut self.admissions), None),
-            },
-        };
-        let add: Vec<_> = admissions.iter().map(|admission| admission.offer().key_package.clone()).collect();
-        let epoch = self.group.epoch();
-        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
-        let returned: Vec<_> = admissions.iter().filter_map(Admission::returned).collect();
-        let message = Message::Commit { bytes: committed.commit, returned: returned.clone() };
-        let old_keys = self.current_keys();
-        self.keep_commit(epoch, &message);
-        let added: Vec<_> = add.iter().filter_map(|package| super::group::check_key_package(package).ok()).collect();
-        self.seat_changes(&added, &returned);
-        self.push_epoch();
-        self.persist_group(cx);
-        self.persist(cx);
-        cx.post(Post::new(&old_keys, &message).with_mailbox(self.mailbox(cx), self.talk));
-        if let Some(welcome) = committed.welcome {
-            let state = encode(&self.state(generation, document.to_vec()));
-            for admission in &admissions {
-                tell(cx, self.talk, admission.offer(), &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
-            }
-        }
-        if self.next_removal().is_some() || !self.admissions.is_empty() {
-            self.commit_at = Some(cx.now + COMMIT_GATHER);
-        }
-        self.revote(cx);
-        self.trickle.reset(cx.rng, cx.now);
-        cx.tell(Event::TalkChanged(self.talk));
-    }
-
-    fn state(&self, generation: u32, document: Vec<u8>) -> State {
-        State {
-            terms: self.meta.terms.clone(),
-            card: self.meta.card,
-            founding: self.meta.founding.clone(),
-            term: self.meta.term,
-            chair: self.meta.chair,
-            roster: self.meta.roster.clone(),
-            heads: self.log.heads(),
-            opened: self.meta.opened,
-            generation,
-            document,
-            returned: self.meta.returned.clone(),
-        }
     }
 
     // ---- time ------------------------------------------------------------------------------------------------------------------
@@ -1158,22 +850,9 @@ impl Room {
         };
         let commit = self.commit_at.filter(|_| self.is_chair());
         let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
-        let due = [Some(self.trickle.next()), Some(self.deadline), self.next_relay_beacon, self.ask_at, checking, commit, lapse];
+        let (trickle, deadline, succession) = (Some(self.trickle.next()), Some(self.deadline), self.succession_due());
+        let due = [trickle, deadline, self.next_relay_beacon, self.ask_at, checking, commit, lapse, succession];
         due.into_iter().flatten().min().unwrap_or(self.deadline)
-    }
-
-    fn lapse(&mut self, cx: &mut Cx<'_>) {
-        let Some((proposal, since)) = self.meta.closing.proposal else { return };
-        if cx.now.since(since) < PROPOSAL_TIME_MAX {
-            return;
-        }
-        self.meta.closing.proposal = None;
-        if self.meta.closing.votes.contains_key(&self.meta.me) {
-            self.append(cx, Body::Retract { proposal });
-        }
-        self.meta.closing.votes.clear();
-        self.persist(cx);
-        cx.tell(Event::TalkChanged(self.talk));
     }
 
     fn leave_table_if_alone(&mut self, cx: &mut Cx<'_>) {
@@ -1235,14 +914,6 @@ impl Room {
         self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
     }
 
-    // ---- succession (the rule is in `succession`) --------------------------------------------------------------------------------
-
-    fn take_consent(&mut self, _cx: &mut Cx<'_>, _consent: Consent) -> Result<Vec<Effect>, Fault> {
-        Ok(Vec::new())
-    }
-
-    fn succeed(&mut self, _cx: &mut Cx<'_>) {}
-
     // ---- records and keys --------------------------------------------------------------------------------------------------------
 
     fn push_epoch(&mut self) {
@@ -1255,8 +926,9 @@ impl Room {
         }
     }
 
-    fn keep_commit(&mut self, epoch: u64, message: &Message) {
-        self.meta.commits.push_back((epoch, encode(message)));
+    /// Keeps a step of the chain (a commit, or the founding of a term) for members that lag behind it.
+    fn keep_step(&mut self, after: (u32, u64), message: &Message) {
+        self.meta.commits.push_back((after, encode(message)));
         while self.meta.commits.len() > COMMITS_MAX {
             self.meta.commits.pop_front();
         }
@@ -1269,8 +941,8 @@ impl Room {
         }
     }
 
-    fn keys_of(&self, epoch: u64) -> Option<ParcelKeys> {
-        let known = self.meta.epochs.iter().find(|known| known.term == self.meta.term && known.epoch == epoch);
+    fn keys_of(&self, (term, epoch): (u32, u64)) -> Option<ParcelKeys> {
+        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == (term, epoch));
         known.map(|known| ParcelKeys::new(&known.secret))
     }
 
@@ -1329,16 +1001,26 @@ struct MetaStart {
 }
 
 impl Admission {
-    fn offer(&self) -> &Offer {
+    /// What a stranger or a returning device handed in; a seat that follows late needs none.
+    fn offer(&self) -> Option<&Offer> {
         match self {
-            Admission::New(offer) => offer,
-            Admission::Return(rejoin) => &rejoin.offer,
+            Admission::New(offer) => Some(offer),
+            Admission::Return(rejoin) => Some(&rejoin.offer),
+            Admission::Late { .. } => None,
+        }
+    }
+
+    fn key_package(&self) -> &[u8] {
+        match self {
+            Admission::New(offer) => &offer.key_package,
+            Admission::Return(rejoin) => &rejoin.offer.key_package,
+            Admission::Late { key_package, .. } => key_package,
         }
     }
 
     fn returned(&self) -> Option<Returned> {
         match self {
-            Admission::New(_) => None,
+            Admission::New(_) | Admission::Late { .. } => None,
             Admission::Return(rejoin) => {
                 let member = super::group::check_key_package(&rejoin.offer.key_package).ok()?;
                 Some(Returned { old: rejoin.old, newer: member.seat, signature: rejoin.signature })

@@ -3,9 +3,10 @@
 //! Laws: a key package is made from fresh keys and its private half is gone once it has been used to join; the signature key speaks in
 //! two tongues that cannot be confused, MLS's and our statements'. It does not decide who may sit down.
 
+use super::error::{GroupError, OTHER_KEY_PACKAGE};
+use super::member::Member;
 use super::provider::{Crypto, Provider, SUITE};
 use super::store::Store;
-use super::{GroupError, Member};
 use crate::proto::error::Corrupt;
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
@@ -13,14 +14,15 @@ use crate::proto::secret::{Key, hash};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
-    BasicCredential, Capabilities, CredentialType, CredentialWithKey, KeyPackage, KeyPackageIn, LeafNode, Lifetime, ProtocolVersion,
+    BasicCredential, Capabilities, CredentialType, CredentialWithKey, KeyPackage, KeyPackageIn, KeyPackageVerifyError, LeafNode,
+    Lifetime, ProtocolVersion,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// A key package of ours has 288 bytes; more is not read.
+/// A key package of ours has 284 bytes; more is not read.
 pub const KEY_PACKAGE_BYTES_MAX: usize = 1_024;
 /// Unspent key packages that a seat remembers: one per invitation under way. The oldest is forgotten first.
 pub const KEY_PACKAGES_MAX: usize = 4;
@@ -69,7 +71,7 @@ impl SeatKeys {
         Member { seat: self.id, key: self.verifying_key() }
     }
 
-    /// A fresh key package (RFC 9420 section 10, 288 bytes): new keys, the same seat and signature key. To be used once; the private
+    /// A fresh key package (RFC 9420 section 10, 284 bytes): new keys, the same seat and signature key. To be used once; the private
     /// half stays here until then, so persist [`to_bytes`](Self::to_bytes) before it leaves.
     ///
     /// # Errors
@@ -144,8 +146,12 @@ pub(super) fn checked(bytes: &[u8]) -> Result<(Member, KeyPackage), GroupError> 
         return Err(GroupError::Malformed);
     }
     let package = KeyPackageIn::tls_deserialize_exact(bytes).map_err(|_| GroupError::Malformed)?;
-    let package = package.validate(&Crypto::fixed(), ProtocolVersion::Mls10).map_err(|_| GroupError::Forged)?;
-    let member = member_by(&package).ok_or(GroupError::Refused("a key package of another form"))?;
+    let package = package.validate(&Crypto::fixed(), ProtocolVersion::Mls10).map_err(|error| match error {
+        // Not our lifetime, whichever side of the clock it is on.
+        KeyPackageVerifyError::LifetimeError(_) => OTHER_KEY_PACKAGE,
+        _ => GroupError::Forged,
+    })?;
+    let member = member_by(&package).ok_or(OTHER_KEY_PACKAGE)?;
     Ok((member, package))
 }
 

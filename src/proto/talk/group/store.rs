@@ -45,6 +45,13 @@ enum Kind {
     Psk,
 }
 
+impl Kind {
+    /// Key packages are the seat's to keep, and the contributions' key is gone with the call that used it.
+    fn is_persisted(self) -> bool {
+        !matches!(self, Kind::KeyPackage | Kind::Psk)
+    }
+}
+
 type Map = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
 /// The map, its changes, and the configuration beside it.
@@ -97,6 +104,11 @@ impl Store {
         postcard::from_bytes(key.get(1..)?).ok()
     }
 
+    /// Whether the private keys of our path are there: the one part that OpenMLS misses only when the next commit comes.
+    pub(super) fn holds_key_pairs(&self) -> bool {
+        self.state.borrow().entries.keys().any(|key| key.first() == Some(&(Kind::EpochKeyPairs as u8)))
+    }
+
     /// The state as it is, to return to with [`roll_back`](Self::roll_back).
     pub(super) fn checkpoint(&self) -> State {
         self.state.borrow().clone()
@@ -113,7 +125,6 @@ impl Store {
         let mut after = state.entries.split_off([Kind::KeyPackage as u8].as_slice());
         let mut later = after.split_off([Kind::KeyPackage as u8 + 1].as_slice());
         state.entries.append(&mut later);
-        state.changed.retain(|key| key.first() != Some(&(Kind::KeyPackage as u8)));
         after
     }
 
@@ -127,7 +138,7 @@ impl Store {
         let state = &mut *self.state.borrow_mut();
         if state.entries.get(&key) != Some(&value) {
             state.entries.insert(key.clone(), value);
-            state.changed.insert(key);
+            state.changed.extend(kind.is_persisted().then_some(key));
         }
         Ok(())
     }
@@ -142,7 +153,7 @@ impl Store {
         let key = entry_key(kind, key)?;
         let state = &mut *self.state.borrow_mut();
         if state.entries.remove(&key).is_some() {
-            state.changed.insert(key);
+            state.changed.extend(kind.is_persisted().then_some(key));
         }
         Ok(())
     }

@@ -239,6 +239,7 @@ impl<C: ser::SerializeStructVariant> ser::SerializeStructVariant for Parts<C> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "the law is about such a time")]
 mod tests {
     use super::encode;
     use serde::Serialize;

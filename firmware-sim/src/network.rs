@@ -1,0 +1,460 @@
+//! Phones on a virtual network: links that come and go, a relay, delays, faults; one queue of events in virtual time.
+//!
+//! Law: the order of events follows from the seed alone. A link delivers in order and loses nothing until it breaks, as TCP and BLE
+//! do; what was under way when it breaks is lost.
+
+use crate::disk::Disk;
+use crate::relay::Relay;
+use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
+use alcove::proto::id::{DialId, LinkId};
+use alcove::proto::io::{Event, Input, Origin, Output, RelayEvent};
+use alcove::proto::job;
+use alcove::proto::node::Node;
+use alcove::proto::rng::Rng;
+use alcove::proto::time::{Duration, Instant, WallTime};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// The wall clock at the start of every scenario: 10 November 2026, 09:00 UTC.
+pub const START: WallTime = WallTime(1_794_301_200_000);
+
+/// What can go wrong, as probabilities per event and delays.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    /// One way, between these.
+    pub delay: (Duration, Duration),
+    /// A delivery on a link breaks it instead: one in so many; 0 never.
+    pub break_one_in: u64,
+    /// A blob is delivered twice: one in so many; 0 never.
+    pub duplicate_one_in: u64,
+    /// Blobs of the relay overtake each other by up to this.
+    pub relay_delay: (Duration, Duration),
+}
+
+impl Default for Faults {
+    fn default() -> Faults {
+        let (ms, none) = (Duration::from_millis, 0);
+        Faults { delay: (ms(1), ms(20)), break_one_in: none, duplicate_one_in: none, relay_delay: (ms(20), ms(80)) }
+    }
+}
+
+/// One phone.
+pub struct Phone {
+    /// The node; `None` while it is crashed.
+    pub node: Option<Node>,
+    /// What it remembers.
+    pub disk: Disk,
+    /// What it told its people since they last looked.
+    pub events: Vec<Event>,
+    is_online: bool,
+    wall_offset_ms: i64,
+    started: Instant,
+    cut_after_writes: Option<u64>,
+}
+
+enum Happening {
+    Input { phone: usize, life: u32, input: Input },
+    Wake { phone: usize, life: u32 },
+    Relinked { a: usize, b: usize },
+}
+
+/// All of it.
+pub struct Network {
+    /// The phones, by number.
+    pub phones: Vec<Phone>,
+    /// The relay.
+    pub relay: Relay,
+    /// What can go wrong.
+    pub faults: Faults,
+    /// Every byte that went over a link, hashed: equal for equal seeds.
+    pub trace: [u8; 32],
+    pack: SignedPack,
+    rng: Rng,
+    now: Instant,
+    queue: BTreeMap<(Instant, u64), Happening>,
+    sequence: u64,
+    links: BTreeMap<LinkId, (usize, usize, LinkId)>,
+    adjacent: BTreeMap<(usize, usize), bool>,
+    last_delivery: BTreeMap<LinkId, Instant>,
+    lives: Vec<u32>,
+    next_link: u64,
+}
+
+impl Network {
+    /// So many phones that have joined one event, not connected to anything.
+    pub fn new(seed: u64, count: usize) -> Network {
+        let mut seed_bytes = [0; 32];
+        seed_bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut rng = Rng::new(seed_bytes);
+        let pack = pack(&mut rng);
+        let mut network = Network {
+            phones: Vec::new(),
+            relay: Relay::default(),
+            faults: Faults::default(),
+            trace: [0; 32],
+            pack,
+            rng,
+            now: Instant(0),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            links: BTreeMap::new(),
+            adjacent: BTreeMap::new(),
+            last_delivery: BTreeMap::new(),
+            lives: vec![0; count],
+            next_link: 1,
+        };
+        for _ in 0..count {
+            let node = Node::new(network.rng.bytes());
+            network.phones.push(Phone {
+                node: Some(node),
+                disk: Disk::default(),
+                events: Vec::new(),
+                is_online: false,
+                wall_offset_ms: 0,
+                started: Instant(0),
+                cut_after_writes: None,
+            });
+        }
+        for phone in 0..count {
+            network.greet(phone);
+            let pack = network.pack.clone();
+            network.with(phone, |node| node.join_event(&pack)).expect("the pack is fresh");
+        }
+        network
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Chance for the scenario.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Uses a phone, as its owner would; panics if it is crashed.
+    pub fn with<T>(&mut self, phone: usize, f: impl FnOnce(&mut Node) -> T) -> T {
+        let elapsed = self.elapsed(phone);
+        let node = self.phones[phone].node.as_mut().expect("the phone runs");
+        // The node learns what time it is before its owner acts.
+        node.handle_input(elapsed, Input::Timeout);
+        let result = f(node);
+        self.drain(phone);
+        result
+    }
+
+    /// Looks at a phone.
+    pub fn node(&self, phone: usize) -> &Node {
+        self.phones[phone].node.as_ref().expect("the phone runs")
+    }
+
+    /// Puts two phones in reach of each other; the link comes up, and comes up again when it breaks.
+    pub fn connect(&mut self, a: usize, b: usize) {
+        self.adjacent.insert((a.min(b), a.max(b)), true);
+        self.link(a, b);
+    }
+
+    /// Puts every phone in reach of every other.
+    pub fn connect_all(&mut self) {
+        for a in 0..self.phones.len() {
+            for b in a + 1..self.phones.len() {
+                self.connect(a, b);
+            }
+        }
+    }
+
+    /// Takes two phones out of reach of each other.
+    pub fn separate(&mut self, a: usize, b: usize) {
+        self.adjacent.insert((a.min(b), a.max(b)), false);
+        self.break_links(a, b);
+    }
+
+    /// Only phones of the same group reach each other.
+    pub fn partition(&mut self, group: impl Fn(usize) -> usize) {
+        let pairs: Vec<_> = self.adjacent.iter().filter(|(_, near)| **near).map(|(pair, _)| *pair).collect();
+        for (a, b) in pairs {
+            if group(a) != group(b) {
+                self.separate(a, b);
+            }
+        }
+    }
+
+    /// Connects a phone to the relay or cuts it off.
+    pub fn set_online(&mut self, phone: usize, online: bool) {
+        if self.phones[phone].is_online != online {
+            self.phones[phone].is_online = online;
+            self.relay.disconnect(phone);
+            self.tell(phone, Duration::ZERO, Input::Relay(if online { RelayEvent::Up } else { RelayEvent::Down }));
+        }
+    }
+
+    /// The phone dies now; with `after_writes`, right after so many more changes became durable.
+    pub fn crash(&mut self, phone: usize, after_writes: Option<u64>) {
+        match after_writes {
+            Some(writes) => self.phones[phone].cut_after_writes = Some(self.phones[phone].disk.writes + writes),
+            None => self.die(phone),
+        }
+    }
+
+    /// The phone starts again from its disk.
+    pub fn restart(&mut self, phone: usize) {
+        self.die(phone);
+        self.phones[phone].started = self.now;
+        let (seed, records, wall) = (self.rng.bytes(), self.phones[phone].disk.records(), self.wall(phone));
+        self.phones[phone].node = Some(Node::restore(seed, Instant(0), wall, records));
+        self.greet(phone);
+        if self.phones[phone].is_online {
+            self.tell(phone, Duration::ZERO, Input::Relay(RelayEvent::Up));
+        }
+        let near: Vec<_> = self
+            .adjacent
+            .iter()
+            .filter(|(pair, near)| **near && (pair.0 == phone || pair.1 == phone))
+            .map(|(pair, _)| *pair)
+            .collect();
+        near.into_iter().for_each(|(a, b)| self.link(a, b));
+        self.drain(phone);
+    }
+
+    /// Shifts a phone's wall clock.
+    pub fn jump_clock(&mut self, phone: usize, by_ms: i64) {
+        self.phones[phone].wall_offset_ms += by_ms;
+        let wall = self.wall(phone);
+        self.tell(phone, Duration::ZERO, Input::Wall(wall));
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some((&(at, sequence), _)) = self.queue.first_key_value() {
+            if at > end {
+                break;
+            }
+            self.now = at;
+            if let Some(happening) = self.queue.remove(&(at, sequence)) {
+                self.happen(happening);
+            }
+        }
+        self.now = end;
+        for phone in 0..self.phones.len() {
+            let wall = self.wall(phone);
+            self.tell(phone, Duration::ZERO, Input::Wall(wall));
+        }
+    }
+
+    /// Lets time pass until something holds, at most so long. Says whether it came to hold.
+    pub fn run_until(&mut self, longest: Duration, mut holds: impl FnMut(&Network) -> bool) -> bool {
+        let end = self.now + longest;
+        while !holds(self) {
+            if self.now >= end {
+                return false;
+            }
+            self.run(Duration::from_millis(100));
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Input { phone, life, input } if self.lives[phone] == life => {
+                if let Input::Received { link, .. } = &input
+                    && !self.links.contains_key(link)
+                {
+                    return;
+                }
+                let breaks = self.faults.break_one_in > 0 && self.rng.below(self.faults.break_one_in) == 0;
+                match &input {
+                    Input::Received { link, .. } if breaks => {
+                        if let Some((a, b, _)) = self.links.get(link).copied() {
+                            self.break_links(a, b);
+                        }
+                    }
+                    _ => self.handle(phone, input),
+                }
+            }
+            Happening::Wake { phone, life } if self.lives[phone] == life => self.handle(phone, Input::Timeout),
+            Happening::Relinked { a, b } => {
+                let near = self.adjacent.get(&(a, b)) == Some(&true);
+                if near && !self.links.values().any(|(from, to, _)| (*from, *to) == (a, b)) {
+                    self.link(a, b);
+                }
+            }
+            Happening::Input { .. } | Happening::Wake { .. } => {}
+        }
+    }
+
+    fn handle(&mut self, phone: usize, input: Input) {
+        let elapsed = self.elapsed(phone);
+        if let Some(node) = &mut self.phones[phone].node {
+            node.handle_input(elapsed, input);
+        }
+        self.drain(phone);
+    }
+
+    /// Carries out what a node wants, in order: nothing is sent before what precedes it is durable.
+    fn drain(&mut self, phone: usize) {
+        let mut more = VecDeque::new();
+        while let Some(output) = self.phones[phone].node.as_mut().and_then(Node::poll_output) {
+            match output {
+                Output::Persist(change) => {
+                    self.phones[phone].disk.persist(change);
+                    if self.phones[phone].cut_after_writes.is_some_and(|cut| self.phones[phone].disk.writes >= cut) {
+                        return self.die(phone);
+                    }
+                }
+                Output::Transmit { link, bytes } => self.deliver(link, bytes),
+                Output::Disconnect { link } => {
+                    if let Some((a, b, _)) = self.links.get(&link).copied() {
+                        self.break_links(a, b);
+                    }
+                }
+                Output::Dial { dial, addresses } => self.dial(phone, dial, &addresses),
+                Output::Relay(command) if self.phones[phone].is_online => {
+                    for (to, event) in self.relay.handle(phone, command) {
+                        let twice = self.faults.duplicate_one_in > 0 && self.rng.below(self.faults.duplicate_one_in) == 0;
+                        for _ in 0..1 + u32::from(twice) {
+                            let delay = self.rng.between(self.faults.relay_delay.0, self.faults.relay_delay.1);
+                            self.tell(to, delay, Input::Relay(event.clone()));
+                        }
+                    }
+                }
+                Output::Relay(_) => {}
+                Output::Compute { id, job } => more.push_back(Input::Computed { id, answer: Some(job::run(&job)) }),
+                Output::Event(event) => self.phones[phone].events.push(event),
+            }
+        }
+        for input in more {
+            self.tell(phone, Duration::from_millis(2), input);
+        }
+        let life = self.lives[phone];
+        if let Some(due) = self.phones[phone].node.as_ref().and_then(Node::poll_timeout) {
+            let at = self.phones[phone].started + due.since(Instant(0));
+            self.schedule(at.max(self.now), Happening::Wake { phone, life });
+        }
+    }
+
+    fn deliver(&mut self, link: LinkId, bytes: Vec<u8>) {
+        let Some((from, to, twin)) = self.links.get(&link).copied() else { return };
+        let parts: [&[u8]; 2] = [&self.trace, &bytes];
+        self.trace = alcove::proto::secret::hash("trace", &parts);
+        let delay = self.rng.between(self.faults.delay.0, self.faults.delay.1);
+        let last = self.last_delivery.get(&link).copied().unwrap_or_default();
+        let at = (self.now + delay).max(last + Duration::from_micros(1));
+        self.last_delivery.insert(link, at);
+        let other = if self.owner(link) == from { to } else { from };
+        let life = self.lives[other];
+        self.schedule(at, Happening::Input { phone: other, life, input: Input::Received { link: twin, bytes } });
+    }
+
+    fn owner(&self, link: LinkId) -> usize {
+        // Odd numbers belong to the side that opened the link.
+        self.links.get(&link).map_or(0, |(from, to, _)| if link.0 % 2 == 1 { *from } else { *to })
+    }
+
+    fn dial(&mut self, phone: usize, dial: DialId, addresses: &[SocketAddr]) {
+        let target = addresses.iter().find_map(|address| (0..self.phones.len()).find(|other| address_of(*other) == *address));
+        let reachable = target.filter(|other| self.adjacent.get(&(phone.min(*other), phone.max(*other))) == Some(&true));
+        match reachable.filter(|other| self.phones[*other].node.is_some()) {
+            Some(other) => self.open(phone, other, Origin::Dialed(dial)),
+            None => self.tell(phone, Duration::from_secs(3), Input::DialFailed { dial }),
+        }
+    }
+
+    fn link(&mut self, a: usize, b: usize) {
+        if self.phones[a].node.is_some() && self.phones[b].node.is_some() {
+            self.open(a, b, Origin::Found);
+        }
+    }
+
+    fn open(&mut self, from: usize, to: usize, origin: Origin) {
+        let (mine, theirs) = (LinkId(self.next_link), LinkId(self.next_link + 1));
+        self.next_link += 2;
+        self.links.insert(mine, (from, to, theirs));
+        self.links.insert(theirs, (from, to, mine));
+        self.tell(to, Duration::ZERO, Input::LinkUp { link: theirs, origin: Origin::Accepted });
+        self.tell(from, Duration::ZERO, Input::LinkUp { link: mine, origin });
+    }
+
+    fn break_links(&mut self, a: usize, b: usize) {
+        let gone: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, (from, to, _))| (*from, *to) == (a, b) || (*from, *to) == (b, a))
+            .map(|(id, _)| *id)
+            .collect();
+        for link in gone {
+            let owner = self.owner(link);
+            self.links.remove(&link);
+            self.tell(owner, Duration::ZERO, Input::LinkDown { link });
+        }
+        let again = self.rng.between(Duration::from_millis(200), Duration::from_secs(2));
+        let (a, b) = (a.min(b), a.max(b));
+        self.schedule(self.now + again, Happening::Relinked { a, b });
+    }
+
+    fn die(&mut self, phone: usize) {
+        self.phones[phone].node = None;
+        self.phones[phone].cut_after_writes = None;
+        self.lives[phone] += 1;
+        self.relay.disconnect(phone);
+        let others: Vec<_> = (0..self.phones.len()).filter(|other| *other != phone).collect();
+        others.into_iter().for_each(|other| self.break_links(phone, other));
+    }
+
+    fn greet(&mut self, phone: usize) {
+        let (wall, elapsed) = (self.wall(phone), self.elapsed(phone));
+        if let Some(node) = &mut self.phones[phone].node {
+            node.handle_input(elapsed, Input::Wall(wall));
+            node.handle_input(elapsed, Input::Listening(vec![address_of(phone)]));
+        }
+        self.drain(phone);
+    }
+
+    fn tell(&mut self, phone: usize, delay: Duration, input: Input) {
+        let life = self.lives[phone];
+        self.schedule(self.now + delay, Happening::Input { phone, life, input });
+    }
+
+    fn schedule(&mut self, at: Instant, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), happening);
+    }
+
+    fn elapsed(&self, phone: usize) -> Instant {
+        Instant(self.now.0 - self.phones[phone].started.0)
+    }
+
+    fn wall(&self, phone: usize) -> WallTime {
+        let ms = START.0 + self.now.0 / 1000;
+        WallTime(ms.saturating_add_signed(self.phones[phone].wall_offset_ms))
+    }
+}
+
+fn address_of(phone: usize) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(127, 0, 0, 1), 2_000 + phone as u16))
+}
+
+fn pack(rng: &mut Rng) -> SignedPack {
+    let keys = OrganizerKeys::new(rng);
+    let day = |text: &str| text.parse().expect("a date");
+    let pack = EventPack {
+        name: "Simulated Days".into(),
+        place: "Nowhere".into(),
+        starts: day("2026-11-10"),
+        ends: day("2026-11-12"),
+        zone: "Europe/Berlin".into(),
+        opens_at: WallTime(1_794_265_200_000),
+        ends_at: WallTime(1_794_524_400_000),
+        relays: Vec::new(),
+        board_key: keys.board_key(),
+        relay_key: keys.relay_key(),
+        room_buckets: 2,
+        report_key: keys.report_key(),
+        tables: Vec::new(),
+        kiosk_keys: Vec::new(),
+        ticket_issuer: None,
+        programme: None,
+    };
+    SignedPack::sign(pack, &keys).expect("the pack is within its bounds")
+}

@@ -1,0 +1,267 @@
+//! Who sits and who goes: requests at the doors, the chair's commits, and how every member checks them.
+//!
+//! Law: only the chair commits, and only for reasons that every member can check from its own log.
+
+use super::{Admission, Effect, Message, Returned, Room, State, room_door, room_mailbox};
+use crate::proto::config::{ASK_INTERVAL, CANDIDATES_MAX, COMMIT_GATHER};
+use crate::proto::cx::{Cx, Post, Via};
+use crate::proto::error::Fault;
+use crate::proto::id::SeatId;
+use crate::proto::io::{Event, ReadKey};
+use crate::proto::talk::door::Door;
+use crate::proto::talk::entry::{Head, SeatNumber, Sig};
+use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged, verify};
+use crate::proto::talk::roster::Standing;
+use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell, tell_encoded};
+use crate::proto::time::Instant;
+use crate::proto::wire::encode;
+
+impl Room {
+    /// The doors through which this member is asked for seats, with their mailboxes: the card's, and the room's own for returning
+    /// devices. Only the chair answers.
+    pub fn doors(&self) -> Vec<(Door, ReadKey)> {
+        let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
+        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
+    }
+
+    /// Takes a request that came through one of [`Room::doors`].
+    ///
+    /// # Errors
+    /// A [`Fault`] if it does not hold.
+    pub fn take_request(&mut self, cx: &mut Cx<'_>, door: &Door, sealed: &[u8]) -> Result<(), Fault> {
+        let known =
+            |seat| self.meta.roster.number(seat).and_then(|n| self.meta.roster.seat(n)).map(|s| group::Member { seat, key: s.key });
+        let (member, request) = open_request(door, sealed, known)?;
+        match request {
+            // A founding message that was lost: whoever still asks has not heard it.
+            ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
+            ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
+            ToHost::Rejoin(rejoin) if self.is_chair() => {
+                self.check_rejoin(rejoin.old, member.seat, &rejoin.signature)?;
+                self.queue_admission(cx, member.seat, Admission::Return(rejoin));
+            }
+            // Whoever asks asks again: if the chair is gone, its successor answers then.
+            ToHost::Offer(_) | ToHost::Rejoin(_) => self.need_chair(cx.now),
+            ToHost::Reveal { .. } | ToHost::StandUp => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_founding_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
+        let known = self.meta.to_tell.iter().find(|(other, ..)| *other == seat).cloned();
+        known.is_some_and(|(_, reply, mailbox, message)| {
+            tell_encoded(cx, self.talk, &reply, mailbox, &message);
+            true
+        })
+    }
+
+    fn answer(&self, cx: &mut Cx<'_>, admission: &Admission, answer: &ToGuest) {
+        if let Some(offer) = admission.offer() {
+            tell(cx, self.talk, offer, answer);
+        }
+    }
+
+    pub(super) fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
+        let queued = |other: &Admission| other.key_package() == admission.key_package();
+        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX
+        {
+            return;
+        }
+        let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
+        let closing = self.meta.closing.proposal.is_some();
+        if matches!(admission, Admission::New(_)) && (full || closing) {
+            return self.answer(cx, &admission, &ToGuest::Declined);
+        }
+        self.admissions.push(admission);
+        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+    }
+
+    pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
+        let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
+        let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
+        match verify(&key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
+            true => Ok(()),
+            false => Err(Fault::Forged("re-join")),
+        }
+    }
+
+    pub(super) fn take_commit(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>, returned: Vec<Returned>) -> Result<Vec<Effect>, Fault> {
+        let staged = match self.group.open(&bytes) {
+            Ok(Opened::Commit(staged)) => staged,
+            Ok(Opened::Message { .. }) => return Err(Fault::OutOfPlace("message")),
+            Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => {
+                return Ok(Vec::new());
+            }
+            Err(_) => return Err(Fault::Forged("commit")),
+        };
+        if self.meta.roster.seat(self.meta.chair).is_none_or(|chair| chair.id != staged.committer) {
+            return Err(Fault::OutOfPlace("commit of a seat that is not the chair"));
+        }
+        for device in &returned {
+            self.check_rejoin(device.old, device.newer, &device.signature)?;
+        }
+        if !self.is_justified(&staged, &returned) {
+            // The reasons are on their way: the commit waits for them.
+            self.held_commit = Some((bytes, returned));
+            self.ask_at.get_or_insert(cx.now + ASK_INTERVAL);
+            return Ok(Vec::new());
+        }
+        let (added, removed) = (staged.added.clone(), staged.removed.clone());
+        let removes_me = removed.contains(&self.keys.id());
+        let epoch = self.group.epoch();
+        self.group.merge(*staged).map_err(|_| Fault::Forged("commit"))?;
+        self.keep_step((self.meta.term, epoch), &Message::Commit { bytes, returned: returned.clone() });
+        if removes_me {
+            return Ok(vec![Effect::Removed]);
+        }
+        self.seat_changes(&added, &removed, &returned);
+        self.push_epoch();
+        self.persist_group(cx);
+        self.persist(cx);
+        self.trickle.reset(cx.rng, cx.now);
+        cx.tell(Event::TalkChanged(self.talk));
+        let mut effects = Vec::new();
+        for early in std::mem::take(&mut self.early) {
+            effects.extend(self.take_sealed(cx, early, Via::Link).unwrap_or_default());
+        }
+        effects.extend(self.revote(cx));
+        Ok(effects)
+    }
+
+    /// A removal needs the seat's goodbye, a majority, or its device back in the same commit; an addition needs a free seat.
+    pub(super) fn is_justified(&self, staged: &Staged, returned: &[Returned]) -> bool {
+        let is_back = |number: SeatNumber| {
+            returned.iter().any(|device| device.old == number && staged.added.iter().any(|member| member.seat == device.newer))
+        };
+        let may_go = |seat: &SeatId| {
+            self.meta.roster.number(*seat).is_some_and(|number| {
+                let standing = self.meta.roster.seat(number).map(|seat| seat.standing);
+                standing == Some(Standing::Left) || self.meta.roster.is_removal_agreed(number) || is_back(number)
+            })
+        };
+        let seats = self.meta.roster.sitting().count() + staged.added.len() - returned.len().min(staged.added.len());
+        staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
+    }
+
+    pub(super) fn retry_held_commit(&mut self, cx: &mut Cx<'_>) -> Result<Vec<Effect>, Fault> {
+        match self.held_commit.take() {
+            Some((bytes, returned)) => self.take_commit(cx, bytes, returned),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Brings roster and log up to date with a merged commit.
+    fn seat_changes(&mut self, added: &[Member], removed: &[SeatId], returned: &[Returned]) {
+        for member in added {
+            // A seat that follows late into a new term keeps its number.
+            let known = self.meta.roster.number(member.seat).is_some();
+            let Some(number) = (!known).then(|| self.meta.roster.admit(member.seat, member.key)).flatten() else { continue };
+            self.log.open_line(member.seat, member.key, Head::default());
+            self.meta.bases.push(Head::default());
+            for device in returned.iter().filter(|device| device.newer == member.seat) {
+                if let Some(old) = self.meta.roster.seat_mut(device.old) {
+                    old.standing = Standing::Replaced(number);
+                }
+                self.meta.returned.push(device.clone());
+            }
+        }
+        for seat in removed {
+            if let Some(seat) = self.meta.roster.number(*seat).and_then(|number| self.meta.roster.seat_mut(number))
+                && seat.standing == Standing::Sits
+            {
+                seat.standing = Standing::Removed;
+            }
+        }
+        self.note_minimum();
+    }
+
+    /// Whether this seat may commit.
+    pub fn is_chair(&self) -> bool {
+        self.meta.chair == self.meta.me
+    }
+
+    /// Whether a commit is due: the node then calls [`Room::commit`] with the notes.
+    pub fn wants_commit(&self, now: Instant) -> bool {
+        self.is_chair() && self.commit_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn next_removal(&self) -> Option<SeatNumber> {
+        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
+        let may_go = |number: SeatNumber, standing: Standing| match standing {
+            Standing::Left => true,
+            Standing::Sits => self.meta.roster.is_removal_agreed(number),
+            Standing::Removed | Standing::Replaced(_) => false,
+        };
+        let mut seats = self
+            .meta
+            .roster
+            .seats()
+            .filter(|(number, seat)| *number != self.meta.me && seated.contains(&seat.id) && may_go(*number, seat.standing));
+        seats.next().map(|(number, _)| number)
+    }
+
+    /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
+    pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
+        self.commit_at = None;
+        let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
+            Some(place) => {
+                let admission = self.admissions.remove(place);
+                let remove = match &admission {
+                    Admission::Return(rejoin) => self.meta.roster.seat(rejoin.old).map(|seat| seat.id),
+                    Admission::New(_) | Admission::Late { .. } => None,
+                };
+                (vec![admission], remove)
+            }
+            None => match self.next_removal().and_then(|number| self.meta.roster.seat(number)) {
+                Some(seat) => (Vec::new(), Some(seat.id)),
+                None => (std::mem::take(&mut self.admissions), None),
+            },
+        };
+        let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
+        let epoch = self.group.epoch();
+        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
+        let returned: Vec<_> = admissions.iter().filter_map(Admission::returned).collect();
+        let message = Message::Commit { bytes: committed.commit, returned: returned.clone() };
+        let old_keys = self.current_keys();
+        self.keep_step((self.meta.term, epoch), &message);
+        let added: Vec<_> = add.iter().filter_map(|package| group::check_key_package(package).ok()).collect();
+        self.seat_changes(&added, remove.as_slice(), &returned);
+        self.push_epoch();
+        self.persist_group(cx);
+        self.persist(cx);
+        cx.post(Post::new(&old_keys, &message).with_mailbox(self.mailbox(cx), self.talk));
+        if let Some(welcome) = committed.welcome {
+            let state = encode(&self.state(generation, document.to_vec()));
+            for admission in &admissions {
+                match admission {
+                    Admission::Late { seat, after, .. } => self.welcome_late(cx, *seat, *after, &welcome, &state),
+                    Admission::New(_) | Admission::Return(_) => {
+                        self.answer(cx, admission, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
+                    }
+                }
+            }
+        }
+        if self.next_removal().is_some() || !self.admissions.is_empty() {
+            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        }
+        self.revote(cx);
+        self.trickle.reset(cx.rng, cx.now);
+        cx.tell(Event::TalkChanged(self.talk));
+    }
+
+    pub(super) fn state(&self, generation: u32, document: Vec<u8>) -> State {
+        State {
+            terms: self.meta.terms.clone(),
+            card: self.meta.card,
+            founding: self.meta.founding.clone(),
+            term: self.meta.term,
+            chair: self.meta.chair,
+            roster: self.meta.roster.clone(),
+            heads: self.log.heads(),
+            opened: self.meta.opened,
+            generation,
+            document,
+            returned: self.meta.returned.clone(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The room's way to its end: votes, the certificate, the last words.
+
+use super::{Effect, Room};
+use crate::proto::config::{CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
+use crate::proto::cx::{Cx, Post};
+use crate::proto::io::Event;
+use crate::proto::talk::close::{self, Certificate, ClosedSeat, Ending, Receipt, SeatEnd};
+use crate::proto::talk::entry::{Body, ProposalId, SeatNumber};
+use crate::proto::talk::roster::{Seat, Standing};
+
+impl Room {
+    pub(super) fn vote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
+        let proposal = self.meta.closing.proposal.map_or(ProposalId(self.meta.me, 0), |(proposal, _)| proposal);
+        let token = *self.meta.closing.token.get_or_insert_with(|| cx.rng.bytes());
+        let vote = close::vote(&self.keys, &self.room, proposal, self.meta.roster.close_set(&self.room), &token);
+        self.append(cx, Body::Vote(vote))
+    }
+
+    /// When the set of those who must agree has changed since our vote, our consent goes over to the new one.
+    pub(super) fn revote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
+        let set = self.meta.roster.close_set(&self.room);
+        match self.meta.closing.votes.get(&self.meta.me) {
+            Some(vote) if vote.set != set => self.vote(cx),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The certificate, once every seat that must has agreed over the same set.
+    pub(super) fn certificate(&self) -> Option<Certificate> {
+        let set = self.meta.roster.close_set(&self.room);
+        let agreed = |number: SeatNumber| self.meta.closing.votes.get(&number).is_some_and(|vote| vote.set == set);
+        if !self.meta.roster.closers().all(|(number, _)| agreed(number)) {
+            return None;
+        }
+        let end = |number: SeatNumber, standing: Standing| -> Option<SeatEnd> {
+            match standing {
+                Standing::Sits | Standing::Removed => self.meta.closing.votes.get(&number).cloned().map(SeatEnd::Voted),
+                Standing::Left => self.log.entries().find_map(|entry| match (&entry.body, entry.seat == number) {
+                    (Body::Leave { signature }, true) => Some(SeatEnd::Left(*signature)),
+                    _ => None,
+                }),
+                Standing::Replaced(_) => {
+                    let device = self.meta.returned.iter().find(|device| device.old == number)?;
+                    let by = self.meta.roster.seat(number)?.rejoin_key?;
+                    Some(SeatEnd::Replaced { by, newer: device.newer, signature: device.signature })
+                }
+            }
+        };
+        let seats = self.meta.roster.seats();
+        let seats = seats.map(|(number, seat)| Some(ClosedSeat { seat: seat.id, key: seat.key, end: end(number, seat.standing)? }));
+        seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
+    }
+
+    /// Whether a certificate that came from elsewhere ends this room: it holds, and everybody we know is in it with the key we know.
+    pub fn accepts(&self, certificate: &Certificate) -> bool {
+        let known = |(_, seat): (SeatNumber, &Seat)| {
+            certificate.seats.iter().any(|closed| closed.seat == seat.id && closed.key == seat.key)
+        };
+        certificate.holds(&self.room) && self.meta.roster.seats().all(known)
+    }
+
+    /// What remains once this room is erased, and the last words to send: the certificate for those who are away, our confirmation.
+    pub fn finish(&mut self, cx: &mut Cx<'_>, ending: Ending, certificate: Option<&Certificate>) -> Receipt {
+        let mailbox = Some(cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name());
+        let afterlife = self.afterlife();
+        let until = cx.event.ends.hours() + MARKER_HOURS;
+        let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
+        let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until);
+        if let Some(certificate) = certificate {
+            let post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
+            cx.post(post.with_mailbox(mailbox, self.talk));
+        }
+        if let (Some(token), Ending::Closed) = (self.meta.closing.token, ending) {
+            receipt.confirm(&token);
+            let mut post = Post::new(&receipt.afterlife.receipt_keys(), &token).for_hours(CERTIFICATE_HOURS);
+            post.mailbox = mailbox;
+            cx.post(post);
+        }
+        self.withdraw_card(cx);
+        receipt
+    }
+
+    /// Takes the card off the board, if it is ours.
+    pub fn withdraw_card(&mut self, cx: &mut Cx<'_>) {
+        if let Some(host) = self.meta.host.take() {
+            let mut host = host;
+            let (_, signed) = host.next_card(false);
+            let mut post = Post::new(&cx.event.board, &signed).for_hours(24);
+            post.mailbox = Some(cx.event.board_mailbox().write_name());
+            cx.post(post);
+        }
+    }
+
+    pub(super) fn lapse(&mut self, cx: &mut Cx<'_>) {
+        let Some((proposal, since)) = self.meta.closing.proposal else { return };
+        if cx.now.since(since) < PROPOSAL_TIME_MAX {
+            return;
+        }
+        self.meta.closing.proposal = None;
+        if self.meta.closing.votes.contains_key(&self.meta.me) {
+            self.append(cx, Body::Retract { proposal });
+        }
+        self.meta.closing.votes.clear();
+        self.persist(cx);
+        cx.tell(Event::TalkChanged(self.talk));
+    }
+}

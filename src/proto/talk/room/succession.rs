@@ -1,0 +1,357 @@
+//! When the chair is gone: who may found the next term, with whose consent, and how the others follow.
+//!
+//! Laws: a term is founded with the signed consent of more than half of the seats that the last epoch agreed on (of two: both), and a
+//! seat consents once per term, remembered before it is said; so no two successors can both have a majority. A seat that was away
+//! keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
+
+use super::{Admission, Effect, Message, Room, State};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
+use crate::proto::cx::{Cx, Post};
+use crate::proto::error::Fault;
+use crate::proto::id::SeatId;
+use crate::proto::io::{Event, Scope};
+use crate::proto::secret::{Key, hash};
+use crate::proto::talk::entry::{SeatNumber, Sig};
+use crate::proto::talk::group::{Group, check_key_package, verify};
+use crate::proto::talk::roster::Standing;
+use crate::proto::time::Instant;
+use crate::proto::wire::{decode, encode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const DOMAIN: &str = "consent to a term";
+
+/// Steps to a new term, sealed under the keys of the epoch that it follows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Step {
+    /// A seat wants to found this term, from this epoch.
+    Ask { ballot: Ballot },
+    /// A seat agrees, and gives what it takes to be part of it.
+    Grant(Grant),
+    /// The term is founded.
+    Founded { ballot: Ballot, grants: Vec<Grant>, welcome: Vec<u8> },
+    /// A seat that was away asks to follow.
+    Late(Grant),
+    /// And is let in: an MLS welcome and an encoded [`State`].
+    Welcome { seat: SeatNumber, welcome: Vec<u8>, state: Vec<u8> },
+}
+
+/// What is consented to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Ballot {
+    /// The term to be founded.
+    term: u32,
+    /// The term and epoch that it follows.
+    after: (u32, u64),
+    /// Who founds it and will chair it.
+    successor: SeatNumber,
+}
+
+/// A seat's consent. It can be shown to anybody who knows the seat's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Grant {
+    ballot: Ballot,
+    seat: SeatNumber,
+    key_package: Vec<u8>,
+    signature: Sig,
+}
+
+/// What this member has promised and gathered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Succession {
+    promised: Option<Ballot>,
+    grants: BTreeMap<SeatNumber, Grant>,
+    /// Something waits for a chair.
+    is_needed: bool,
+    /// The newest founded term that we are not part of.
+    missed: Option<Ballot>,
+    next_try: Option<Instant>,
+}
+
+impl Room {
+    /// Something came up that only a chair can do.
+    pub(super) fn need_chair(&mut self, now: Instant) {
+        if !self.is_chair() {
+            self.meta.succession.is_needed = true;
+            self.meta.succession.next_try.get_or_insert(now);
+        }
+    }
+
+    /// When [`Room::succeed`] has something to do.
+    pub(super) fn succession_due(&self) -> Option<Instant> {
+        self.meta.succession.next_try
+    }
+
+    /// Steps forward as a successor, if the chair is gone, something needs one, and nobody before us is here.
+    pub(super) fn succeed(&mut self, cx: &mut Cx<'_>) {
+        if self.meta.succession.next_try.is_none_or(|at| at > cx.now) {
+            return;
+        }
+        self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
+        if let Some(ballot) = self.meta.succession.missed {
+            return self.ask_to_follow(cx, ballot);
+        }
+        let needed = self.meta.succession.is_needed || self.next_removal().is_some();
+        if !needed || self.is_chair() {
+            self.meta.succession.next_try = None;
+            return;
+        }
+        if !self.is_chair_gone(cx.now) || !self.is_first_in_line(cx.now) {
+            return;
+        }
+        let own_term = self.meta.succession.promised.map_or(self.meta.term, |promised| promised.term.max(self.meta.term));
+        let ballot = match self.meta.succession.promised {
+            Some(promised) if promised.successor == self.meta.me && promised.after == self.place_in_chain() => promised,
+            _ => Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me },
+        };
+        if let Some(grant) = self.grant(cx, ballot) {
+            self.meta.succession.grants.retain(|_, known| known.ballot == ballot);
+            self.meta.succession.grants.insert(self.meta.me, grant);
+            self.persist(cx);
+            self.post_step(cx, &Step::Ask { ballot });
+        }
+    }
+
+    /// Takes a step of somebody.
+    pub(super) fn take_step(&mut self, cx: &mut Cx<'_>, step: Step) -> Result<Vec<Effect>, Fault> {
+        match step {
+            Step::Ask { ballot } => self.take_ballot(cx, ballot),
+            Step::Grant(grant) => self.take_grant(cx, grant)?,
+            Step::Founded { ballot, grants, welcome } => return self.take_founded(cx, ballot, grants, &welcome),
+            Step::Late(grant) => self.take_late(cx, grant)?,
+            Step::Welcome { seat, welcome, state } if seat == self.meta.me => return self.take_welcome(cx, &welcome, &state),
+            Step::Welcome { .. } => {}
+        }
+        Ok(Vec::new())
+    }
+
+    fn place_in_chain(&self) -> (u32, u64) {
+        (self.meta.term, self.group.epoch())
+    }
+
+    fn is_chair_gone(&self, now: Instant) -> bool {
+        let chair = self.meta.roster.seat(self.meta.chair);
+        let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
+        let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
+        let since = self.heard(self.meta.chair).unwrap_or(self.since);
+        chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
+    }
+
+    fn is_first_in_line(&self, now: Instant) -> bool {
+        let here = |number: SeatNumber| self.heard(number).is_some_and(|at| now.since(at) <= CHAIR_SILENCE_MAX);
+        !self.meta.roster.sitting().any(|(number, _)| number < self.meta.me && number != self.meta.chair && here(number))
+    }
+
+    /// The seats of the last agreed epoch, but for those who said goodbye.
+    fn electors(&self) -> Vec<SeatNumber> {
+        let seated: Vec<SeatId> = self.group.roster().iter().map(|member| member.seat).collect();
+        let elector = |(number, seat): (SeatNumber, &crate::proto::talk::roster::Seat)| {
+            (seated.contains(&seat.id) && seat.standing == Standing::Sits).then_some(number)
+        };
+        self.meta.roster.seats().filter_map(elector).collect()
+    }
+
+    fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
+        let key_package = self.keys.key_package(cx.rng).ok()?;
+        self.meta.succession.promised = Some(ballot);
+        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        self.persist(cx);
+        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
+        Some(Grant { ballot, seat: self.meta.me, key_package, signature })
+    }
+
+    fn holds(&self, grant: &Grant) -> bool {
+        self.meta.roster.seat(grant.seat).is_some_and(|seat| {
+            let parts: [&[u8]; 3] = [&self.room, &encode(&grant.ballot), &grant.key_package];
+            let package = check_key_package(&grant.key_package);
+            verify(&seat.key, DOMAIN, &parts, &grant.signature.to_bytes()) && package.is_ok_and(|member| member.seat == seat.id)
+        })
+    }
+
+    fn take_ballot(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
+        let first = match self.meta.succession.promised {
+            Some(promised) => ballot.term > promised.term || ballot == promised,
+            None => ballot.term > self.meta.term,
+        };
+        let sits = self.electors().contains(&ballot.successor);
+        // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
+        if !first || !sits || ballot.after != self.place_in_chain() || !self.is_chair_gone(cx.now) {
+            return;
+        }
+        if let Some(grant) = self.grant(cx, ballot) {
+            self.post_step(cx, &Step::Grant(grant));
+        }
+    }
+
+    fn take_grant(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
+        let ours = self.meta.succession.promised.filter(|promised| promised.successor == self.meta.me && *promised == grant.ballot);
+        let Some(ballot) = ours.filter(|ballot| ballot.after == self.place_in_chain()) else { return Ok(()) };
+        if !self.holds(&grant) {
+            return Err(Fault::Forged("consent"));
+        }
+        self.meta.succession.grants.insert(grant.seat, grant);
+        let electors = self.electors();
+        let grants: Vec<_> = self.meta.succession.grants.values().filter(|grant| electors.contains(&grant.seat)).cloned().collect();
+        if !is_majority(grants.len(), electors.len()) {
+            return Ok(());
+        }
+        let (psk, psk_id) = self.term_psk(&ballot, &grants);
+        let packages: Vec<_> =
+            grants.iter().filter(|grant| grant.seat != self.meta.me).map(|grant| grant.key_package.clone()).collect();
+        let mut group_id = [0; 16];
+        group_id.copy_from_slice(&psk_id[..16]);
+        let Ok((group, welcome)) = Group::found(cx.rng, &self.keys, group_id, &packages, &psk, &psk_id) else {
+            return Err(Fault::OutOfPlace("consent"));
+        };
+        let message = Message::Step(Step::Founded { ballot, grants, welcome });
+        let keys = self.current_keys();
+        self.keep_step(ballot.after, &message);
+        self.enter_term(cx, ballot, group);
+        cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
+        Ok(())
+    }
+
+    fn take_founded(&mut self, cx: &mut Cx<'_>, ballot: Ballot, grants: Vec<Grant>, welcome: &[u8]) -> Result<Vec<Effect>, Fault> {
+        if ballot.term <= self.meta.term {
+            return Ok(Vec::new());
+        }
+        let electors = self.electors();
+        let mut seats: Vec<_> =
+            grants.iter().filter(|grant| grant.ballot == ballot && self.holds(grant)).map(|grant| grant.seat).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        seats.retain(|seat| electors.contains(seat));
+        if !is_majority(seats.len(), electors.len()) || !seats.contains(&ballot.successor) {
+            return Err(Fault::Forged("term"));
+        }
+        let message = Message::Step(Step::Founded { ballot, grants: grants.clone(), welcome: welcome.to_vec() });
+        if seats.contains(&self.meta.me) && ballot.after == self.place_in_chain() {
+            let (psk, psk_id) = self.term_psk(&ballot, &grants);
+            let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
+            if let Ok((group, founder)) = Group::join(&mut self.keys, welcome, Some((&psk, &psk_id)))
+                && Some(founder) == successor
+            {
+                self.keep_step(ballot.after, &message);
+                self.enter_term(cx, ballot, group);
+                return Ok(Vec::new());
+            }
+        }
+        self.meta.succession.missed = Some(ballot);
+        self.ask_to_follow(cx, ballot);
+        Ok(Vec::new())
+    }
+
+    /// A term was founded without us: ask its chair to let us in.
+    fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
+        self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
+        if let Some(grant) = self.grant(cx, ballot) {
+            self.post_step(cx, &Step::Late(grant));
+        }
+    }
+
+    fn take_late(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
+        let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
+        let waits =
+            self.meta.roster.seat(grant.seat).is_some_and(|seat| seat.standing == Standing::Sits && !seated.contains(&seat.id));
+        if !self.is_chair() || grant.ballot.term > self.meta.term || !waits {
+            return Ok(());
+        }
+        if !self.holds(&grant) {
+            return Err(Fault::Forged("consent"));
+        }
+        self.admissions.retain(|admission| !matches!(admission, Admission::Late { seat, .. } if *seat == grant.seat));
+        self.admissions.push(Admission::Late { seat: grant.seat, after: grant.ballot.after, key_package: grant.key_package });
+        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        Ok(())
+    }
+
+    /// Lets a seat that was away into this term.
+    pub(super) fn welcome_late(&mut self, cx: &mut Cx<'_>, seat: SeatNumber, after: (u32, u64), welcome: &[u8], state: &[u8]) {
+        let step = Message::Step(Step::Welcome { seat, welcome: welcome.to_vec(), state: state.to_vec() });
+        // In whatever epoch it stayed behind: it reads at least one that we still know.
+        let behind: Vec<_> = self
+            .meta
+            .epochs
+            .iter()
+            .filter(|epoch| (epoch.term, epoch.epoch) == after || epoch.term < self.meta.term)
+            .cloned()
+            .collect();
+        for epoch in behind {
+            let keys = crate::proto::wire::parcel::ParcelKeys::new(&epoch.secret);
+            cx.post(Post::new(&keys, &step).with_mailbox(self.mailbox(cx), self.talk));
+        }
+    }
+
+    fn take_welcome(&mut self, cx: &mut Cx<'_>, welcome: &[u8], state: &[u8]) -> Result<Vec<Effect>, Fault> {
+        let Some(ballot) = self.meta.succession.missed else { return Ok(Vec::new()) };
+        let state: State = decode(state, "room state")?;
+        let (group, chair) = Group::join(&mut self.keys, welcome, None).map_err(|_| Fault::Forged("welcome"))?;
+        let is_ours = state.founding == self.meta.founding && state.roster.number(self.keys.id()) == Some(self.meta.me);
+        if !is_ours || state.term < ballot.term || state.roster.number(chair) != Some(state.chair) {
+            return Err(Fault::OutOfPlace("room state"));
+        }
+        // Seats that only our side admitted have to ask again: their numbers may be others' now.
+        self.log.keep_lines(|number, seat| state.roster.seat(number).is_some_and(|known| known.id == seat));
+        for (number, seat) in state.roster.seats().skip(self.log.heads().len()) {
+            let head = state.heads.get(usize::from(number)).copied().unwrap_or_default();
+            self.log.open_line(seat.id, seat.key, head);
+        }
+        self.meta.bases = self.log.bases();
+        self.meta.roster = state.roster;
+        self.meta.returned = state.returned;
+        let step = Ballot { term: state.term, successor: state.chair, ..ballot };
+        self.enter_term(cx, step, group);
+        self.ask_at.get_or_insert(cx.now);
+        Ok(Vec::new())
+    }
+
+    /// The group of a new term takes the old one's place; log, notes and numbers stay.
+    fn enter_term(&mut self, cx: &mut Cx<'_>, ballot: Ballot, group: Group) {
+        for name in self.group.record_names() {
+            cx.delete(Scope::Talk(self.talk), &[b"g/", &name[..]].concat());
+        }
+        self.group = group;
+        (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
+        self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
+        (self.held_commit, self.commit_at) = (None, None);
+        self.early.clear();
+        self.push_epoch();
+        self.note_minimum();
+        self.persist_group(cx);
+        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        self.persist(cx);
+        if self.is_chair() {
+            for offer in std::mem::take(&mut self.vouched) {
+                if let Ok(member) = check_key_package(&offer.key_package) {
+                    self.queue_admission(cx, member.seat, Admission::New(offer));
+                }
+            }
+        }
+        if self.is_chair() && (self.next_removal().is_some() || !self.admissions.is_empty()) {
+            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        }
+        self.trickle.reset(cx.rng, cx.now);
+        cx.tell(Event::TalkChanged(self.talk));
+    }
+
+    /// Below the minimum that the card promised, a room that was founded anew can only be read.
+    pub(super) fn note_minimum(&mut self) {
+        let seats = self.group.roster().len();
+        self.meta.read_only = self.meta.term > 1 && seats < usize::from(self.meta.terms.seats_min);
+    }
+
+    fn post_step(&mut self, cx: &mut Cx<'_>, step: &Step) {
+        let post = Post::new(&self.current_keys(), &Message::Step(step.clone()));
+        cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+    }
+
+    /// Known to everybody who was a member, and bound to who consented.
+    fn term_psk(&self, ballot: &Ballot, grants: &[Grant]) -> (Key, [u8; 32]) {
+        let id = hash("alcove/1 term", &[&self.room, &encode(ballot), &encode(&grants)]);
+        (self.meta.founding.derive("alcove/1 term psk", &id), id)
+    }
+}
+
+fn is_majority(consenting: usize, electors: usize) -> bool {
+    if electors <= 2 { consenting >= 2.min(electors) && electors == 2 } else { consenting * 2 > electors }
+}
