@@ -230,7 +230,7 @@ async fn forward(mut notices: mpsc::Receiver<Notice>, out: mpsc::Sender<Value>) 
 async fn write(mut lines: mpsc::Receiver<Value>) {
     let mut out = BufWriter::new(tokio::io::stdout());
     while let Some(line) = lines.recv().await {
-        let written = out.write_all(format!("{line}\n").as_bytes()).await;
+        let written = out.write_all(print(line).as_bytes()).await;
         // Whoever reads waits for whole lines, so they leave as soon as no more are ready.
         let flushed = if lines.is_empty() { out.flush().await } else { Ok(()) };
         if written.and(flushed).is_err() {
@@ -238,6 +238,16 @@ async fn write(mut lines: mpsc::Receiver<Value>) {
         }
     }
     let _ = out.flush().await;
+}
+
+/// One line, with what tells it from others at its beginning.
+fn print(line: Value) -> String {
+    let Value::Object(mut fields) = line else { return format!("{line}\n") };
+    let first = ["reply", "event", "ok", "error", "message"].into_iter().filter_map(|name| Some((name, fields.remove(name)?)));
+    let first: Vec<String> = first.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let rest = Value::Object(fields).to_string();
+    let comma = if rest == "{}" { "" } else { "," };
+    format!("{{{}{comma}{}\n", first.join(","), &rest[1..])
 }
 
 async fn stop_signal() {
@@ -250,5 +260,18 @@ async fn stop_signal() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_same_object_with_its_kind_first() {
+        assert_eq!(print(json!({ "a": 1, "reply": "x", "ok": true })), "{\"reply\":\"x\",\"ok\":true,\"a\":1}\n");
+        assert_eq!(print(json!({ "ok": true, "reply": null })), "{\"reply\":null,\"ok\":true}\n");
+        let told = json!({ "talk": "7f", "event": "said", "a": { "event": 1 } });
+        assert_eq!(serde_json::from_str::<Value>(&print(told.clone())).unwrap(), told);
     }
 }

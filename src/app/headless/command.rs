@@ -14,7 +14,7 @@ use crate::proto::id::{CardId, ItemId, LinkId, SeatId, TalkId};
 use crate::proto::node::Node;
 use crate::proto::talk::entry::SeatNumber;
 use crate::shell::driver::{DriverHandle, Transport};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Every command, in the order of the documentation.
 pub const NAMES: [&str; 32] = [
@@ -306,12 +306,12 @@ fn short(name: &str) -> String {
 pub async fn reply(driver: &DriverHandle, request: Request) -> Value {
     match carry_out(driver, &request.name, request.fields).await {
         Err(failure) => failure.into_reply(request.id),
-        Ok(mut answer) => {
-            if let Value::Object(answer) = &mut answer {
-                answer.insert("reply".to_owned(), request.id);
-                answer.insert("ok".to_owned(), Value::Bool(true));
+        Ok(answer) => {
+            let mut reply = Map::from_iter([("reply".to_owned(), request.id), ("ok".to_owned(), Value::Bool(true))]);
+            if let Value::Object(answer) = answer {
+                reply.extend(answer);
             }
-            answer
+            Value::Object(reply)
         }
     }
 }

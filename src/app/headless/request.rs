@@ -247,7 +247,9 @@ impl Fields {
     pub fn hex<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
         let text = self.text(name)?;
         let within = &self.within;
-        read(&text).ok_or_else(|| Failure::bad(format!("{within}{name} must be the hex digits that this program printed for it")))
+        read(&text).ok_or_else(|| {
+            Failure::bad(format!("the field {within}{name} must be the hex digits that this program printed for it"))
+        })
     }
 
     /// One of several words.
@@ -258,7 +260,7 @@ impl Fields {
         let text = self.text(name)?;
         choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            Failure::bad(format!("{}{name} must be one of: {}", self.within, words.join(", ")))
+            Failure::bad(format!("the field {}{name} must be one of: {}", self.within, words.join(", ")))
         })
     }
 
@@ -278,7 +280,7 @@ impl Fields {
     }
 
     fn wrong(&self, name: &str, what: &str, found: &Value) -> Failure {
-        Failure::bad(format!("{}{name} must be {what}, not {}", self.within, kind(found)))
+        Failure::bad(format!("the field {}{name} must be {what}, not {}", self.within, kind(found)))
     }
 }
 
@@ -308,18 +310,21 @@ mod tests {
         assert_eq!(message(fields(json!({})).text("talk").unwrap_err()), "The field x.talk is missing: it must be a text.");
         assert_eq!(
             message(fields(json!({"n": -1})).number::<u8>("n", 0..=9).unwrap_err()),
-            "X.n must be a whole number from 0 to 9, not -1."
+            "The field x.n must be a whole number from 0 to 9, not -1."
         );
         assert_eq!(
             message(fields(json!({"n": 300})).number::<u8>("n", 0..=999).unwrap_err()),
-            "X.n must be a whole number from 0 to 999, not 300."
+            "The field x.n must be a whole number from 0 to 999, not 300."
         );
-        assert_eq!(message(fields(json!({"f": 1})).optional_flag("f").unwrap_err()), "X.f must be true or false, not 1.");
+        assert_eq!(message(fields(json!({"f": 1})).optional_flag("f").unwrap_err()), "The field x.f must be true or false, not 1.");
         assert_eq!(
             message(fields(json!({"t": ["a", 1]})).optional_texts("t").unwrap_err()),
-            "X.t must be a list of texts, not a list."
+            "The field x.t must be a list of texts, not a list."
         );
-        assert_eq!(message(fields(json!({"c": "z"})).choice("c", &[("a", 1), ("b", 2)]).unwrap_err()), "X.c must be one of: a, b.");
+        assert_eq!(
+            message(fields(json!({"c": "z"})).choice("c", &[("a", 1), ("b", 2)]).unwrap_err()),
+            "The field x.c must be one of: a, b."
+        );
         assert_eq!(message(fields(json!({"typo": 1})).finish().unwrap_err()), "There is no field x.typo here: see docs/NODE.md.");
     }
 

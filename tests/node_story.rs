@@ -1,0 +1,174 @@
+//! The whole story by three real `alcove node` processes on one machine: a card finds its quorum, the room opens, is written in
+//! together, moves to the table by a picture of a code, is closed by all and is gone.
+
+#[path = "node_story/process.rs"]
+mod process;
+
+use alcove::proto::io::Scope;
+use alcove::proto::rng::Rng;
+use alcove::shell::keystore::Choice;
+use alcove::shell::vault::Vault;
+use process::{Attendee, Place, text};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+/// What is said and written and must be gone.
+const WORDS: &str = "The ferry leaves from pier nine";
+
+#[test]
+fn three_people_meet_write_and_leave_nothing_behind() {
+    let place = Place::new();
+    let mut people = ["heron", "otter", "raven"].map(|name| Attendee::start(&place, name));
+    for person in &mut people {
+        let joined = person.ask(json!({ "do": "join-event", "file": place.pack() }));
+        assert_eq!(joined["joined"]["name"], "Node Story");
+        person.until_status("connected to the relay", |status| status["relay"]["state"] == "up");
+    }
+
+    // The card, and no room below the quorum.
+    let [heron, otter, raven] = &mut people;
+    let posted = heron.ask(json!({
+        "do": "post-card", "topic": "Trains and sails", "tags": ["Ferries", "rail"], "pattern": "know-how",
+        "seats_min": 3, "seats_max": 4, "hours": 12,
+    }));
+    let mut talks = [text(&posted["talk"]), String::new(), String::new()];
+    for (person, talk) in [otter, raven].into_iter().zip(&mut talks[1..]) {
+        person.ask(json!({ "do": "set-interests", "tags": ["ferries"] }));
+        let board = person.until("the card", json!({ "do": "board" }), |board| board["cards"][0]["shared_tags"] == 1);
+        assert_eq!(board["cards"][0]["topic"], "Trains and sails");
+        assert_eq!(heron.view(&text(&posted["talk"]))["state"], "gathering");
+        assert_eq!(heron.refused(json!({ "do": "say", "talk": posted["talk"], "text": "anybody?" })), "not-open");
+        *talk = text(&person.ask(json!({ "do": "take-seat", "card": posted["card"] }))["talk"]);
+    }
+    for (person, talk) in people.iter_mut().zip(&talks) {
+        person.event("talk-opened", |event| event["talk"] == **talk);
+    }
+    let fingerprints: Vec<_> =
+        people.iter_mut().zip(&talks).map(|(person, talk)| person.view(talk)["room"]["fingerprint"].clone()).collect();
+    assert!(fingerprints.iter().all(|words| *words == fingerprints[0]), "{fingerprints:?}");
+
+    // Said by one, heard by all; written by all, the same for all.
+    people[1].ask(json!({ "do": "say", "talk": talks[1], "text": WORDS }));
+    for (person, talk) in people.iter_mut().zip(&talks) {
+        person.until("the message", json!({ "do": "talk", "talk": talk }), |view| view["room"]["messages"][0]["text"] == WORDS);
+    }
+    for (number, (person, talk)) in people.iter_mut().zip(&talks).enumerate() {
+        let line = format!("Line of number {number}. {WORDS}.\n");
+        person.ask(json!({ "do": "edit", "talk": talk, "edits": [
+            { "splice": { "at": 0, "insert": line } },
+            { "mark": { "start": 0, "end": 4, "name": "bold" } },
+            { "add-agenda": { "text": format!("Item {number}"), "minutes": 5 } },
+            { "add-action": { "text": format!("Task {number}"), "owner": number } },
+        ] }));
+        person.ask(json!({ "do": "flush", "talk": talk }));
+    }
+    let notes: Vec<_> = people
+        .iter_mut()
+        .zip(&talks)
+        .map(|(person, talk)| {
+            let all = |notes: &serde_json::Value| {
+                (0..3).all(|number| text(&notes["text"]).contains(&format!("number {number}.")))
+                    && notes["agenda"].as_array().is_some_and(|agenda| agenda.len() == 3)
+                    && notes["waiting"] == 0
+            };
+            let mut notes = person.until("everybody's notes", json!({ "do": "notes", "talk": talk }), all);
+            // What others are typing is each screen's own affair.
+            notes["previews"] = json!(null);
+            notes["reply"] = json!(null);
+            notes
+        })
+        .collect();
+    assert_eq!(notes[0], notes[1]);
+    assert_eq!(notes[0], notes[2]);
+    assert_eq!(notes[0]["actions"].as_array().map(Vec::len), Some(3));
+
+    // To the table: one shows a picture, the other process reads it.
+    let picture = place.path("handoff.png");
+    let shown = people[0].ask(json!({ "do": "show-handoff", "talk": talks[0], "png": picture }));
+    people[2].ask(json!({ "do": "scan", "image": picture }));
+    people[2].event("handoff-ended", |event| event["end"] == "at-table" && event["talk"] == *talks[2]);
+    people[0].until("two at the table", json!({ "do": "talk", "talk": talks[0] }), |view| {
+        view["room"]["seats"].as_array().is_some_and(|seats| seats.iter().filter(|seat| seat["at_table"] == true).count() == 2)
+    });
+    people[1].ask(json!({ "do": "scan", "text": shown["text"] }));
+    people[1].event("handoff-ended", |event| event["end"] == "failed" && event["reason"] == "stale");
+
+    // The end: all agree, and every device says so of every device.
+    for (person, talk) in people.iter_mut().zip(&talks) {
+        person.ask(json!({ "do": "close", "talk": talk }));
+    }
+    for (person, talk) in people.iter_mut().zip(&talks) {
+        person.event("talk-erased", |event| event["talk"] == **talk);
+        let receipts =
+            person.until("every confirmation", json!({ "do": "receipts" }), |receipts| receipts["receipts"][0]["confirmed"] == 3);
+        let receipt = &receipts["receipts"][0];
+        assert_eq!((&receipt["ending"], &receipt["seats"], &receipt["confirmed_of"]), (&json!("closed"), &json!(3), &json!(3)));
+        assert_eq!(person.refused(json!({ "do": "notes", "talk": talk })), "unknown-talk");
+        assert_eq!(person.ask(json!({ "do": "talks" }))["talks"], json!([]));
+    }
+    for person in people {
+        let profile = person.quit();
+        assert_nothing_is_left(&profile);
+    }
+}
+
+/// With all that the device has, keys included, no record of a talk is there.
+fn assert_nothing_is_left(profile: &Path) {
+    let opened = Vault::open(profile, Choice::File, Rng::new([1; 32])).expect("the profile opens");
+    assert!(!opened.records.is_empty(), "the receipt is there");
+    assert!(opened.corrupt.is_empty() && opened.lost.is_empty());
+    for record in &opened.records {
+        assert_eq!(record.scope, Scope::Durable);
+        assert!(!record.value.windows(WORDS.len()).any(|window| window == WORDS.as_bytes()));
+    }
+}
+
+#[test]
+fn a_profile_is_one_process_s() {
+    let place = Place::new();
+    let heron = Attendee::start(&place, "heron");
+    let second = Command::new(process::BINARY)
+        .args(["node", "--lan", "off", "--keystore", "file", "--profile"])
+        .arg(place.path("heron"))
+        .output()
+        .expect("the binary runs");
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("Another Alcove is running with the profile"), "{said}");
+    let line: serde_json::Value = serde_json::from_slice(&second.stdout).expect("one JSON line");
+    assert_eq!((&line["event"], &line["error"]), (&json!("failed"), &json!("profile-in-use")));
+    heron.quit();
+}
+
+#[test]
+fn a_bad_line_gets_a_sentence_and_the_next_line_is_heard() {
+    let place = Place::new();
+    let mut heron = Attendee::start(&place, "heron");
+    for (line, code) in [
+        ("{nonsense", "not-json"),
+        ("[1, 2]", "not-json"),
+        ("\u{1}\u{fffd}", "not-json"),
+        (r#"{"id": 1}"#, "bad-request"),
+        (r#"{"id": 1, "do": "dance"}"#, "unknown-command"),
+        (r#"{"id": 1, "do": "status", "extra": 1}"#, "bad-request"),
+        (r#"{"id": 1, "do": "say", "talk": "xyz", "text": "hi"}"#, "bad-request"),
+        (r#"{"id": 1, "do": "board"}"#, ""),
+        (r#"{"id": 1, "do": "post-card", "topic": "t", "seats_min": 3, "seats_max": 4, "hours": 1}"#, "no-event"),
+        (r#"{"id": 1, "do": "join-event", "link": "hello"}"#, "not-a-code"),
+        (r#"{"id": 1, "do": "join-event", "file": "/nowhere"}"#, "file"),
+        (r#"{"id": 1, "do": "join-event"}"#, "bad-request"),
+        (
+            r#"{"id": 1, "do": "edit", "talk": "00112233445566778899aabbccddeeff", "edits": [{"splice": {"at": "x"}}]}"#,
+            "bad-request",
+        ),
+        (r#"{"id": 1, "do": "edit", "talk": "00112233445566778899aabbccddeeff", "edits": []}"#, "unknown-talk"),
+        (&"x".repeat(2 << 20), "line-too-long"),
+    ] {
+        let answer = heron.line(line);
+        assert_eq!(answer["error"].as_str().unwrap_or_default(), code, "{:.80} {answer}", line);
+        assert_eq!(answer["message"].is_string(), !code.is_empty());
+    }
+    assert_eq!(heron.ask(json!({ "do": "status" }))["joined"], json!(null));
+    heron.quit();
+}
