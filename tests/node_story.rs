@@ -20,10 +20,12 @@ const WORDS: &str = "The ferry leaves from pier nine";
 fn three_people_meet_write_and_leave_nothing_behind() {
     let place = Place::new();
     let mut people = ["heron", "otter", "raven"].map(|name| Attendee::start(&place, name));
+    // On three trains: the relay alone.
     for person in &mut people {
+        person.ask(json!({ "do": "offline", "transport": "lan" }));
         let joined = person.ask(json!({ "do": "join-event", "file": place.pack() }));
         assert_eq!(joined["joined"]["name"], "Node Story");
-        person.until_status("connected to the relay", |status| status["relay"]["state"] == "up");
+        person.until_status("connected to the relay", |status| status["relay"]["state"] == "up" && status["neighbours"] == 0);
     }
 
     // The card, and no room below the quorum.
@@ -52,6 +54,14 @@ fn three_people_meet_write_and_leave_nothing_behind() {
     people[1].ask(json!({ "do": "say", "talk": talks[1], "text": WORDS }));
     for (person, talk) in people.iter_mut().zip(&talks) {
         person.until("the message", json!({ "do": "talk", "talk": talk }), |view| view["room"]["messages"][0]["text"] == WORDS);
+    }
+    // At the venue, whose internet is down: the local network alone.
+    for person in &mut people {
+        person.ask(json!({ "do": "offline", "transport": "relay" }));
+        person.ask(json!({ "do": "online", "transport": "lan" }));
+    }
+    for person in &mut people {
+        person.until_status("neighbours", |status| status["neighbours"] == 2 && status["relay"]["state"] == "offline");
     }
     for (number, (person, talk)) in people.iter_mut().zip(&talks).enumerate() {
         let line = format!("Line of number {number}. {WORDS}.\n");

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, block_in_place};
+use tokio::task::block_in_place;
 use tokio::time::{Duration, sleep};
 
 /// A vault that could not write is tried again after this long.
@@ -95,35 +95,18 @@ pub struct Parts {
 
 /// Starts the loop, within a Tokio runtime. What it has to tell comes from the receiver.
 pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
-    let (orders, ordered) = mpsc::channel(INPUTS_MAX);
-    let (notices, noticed) = mpsc::channel(NOTICES_MAX);
-    let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
-    // The node has at most one job per talk on its way, so these two need no bound of their own.
-    let (jobs, for_worker) = mpsc::unbounded_channel();
-    let (from_worker, answers) = mpsc::unbounded_channel();
-    let worker = tokio::spawn(work(Worker::new(parts.worker), for_worker, from_worker));
-    let driver = Driver {
-        node: parts.node,
-        vault: parts.vault,
-        clock: parts.clock,
-        outbox: Outbox::default(),
-        echoes: VecDeque::new(),
-        pack: Vec::new(),
-        lan_options: parts.lan,
-        lan: None,
-        relay: None,
-        is_wanted: Wanted { lan: true, relay: true },
-        situation: Situation::default(),
-        orders: ordered,
-        notices,
-        has_missed: false,
-        lan_inputs,
-        from_lan,
-        jobs,
-        answers,
-    };
-    let running = tokio::spawn(driver.run());
-    (DriverHandle::new(orders, running, worker), noticed)
+    let worker = Worker::new(parts.worker.clone());
+    let (driver, Ends { orders, notices, jobs, answers }) = Driver::new(parts);
+    let worker = tokio::spawn(work(worker, jobs, answers));
+    (DriverHandle::new(orders, tokio::spawn(driver.run()), worker), notices)
+}
+
+/// The other ends of the driver's channels.
+struct Ends {
+    orders: mpsc::Sender<Order>,
+    notices: mpsc::Receiver<Notice>,
+    jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
 }
 
 struct Driver {
@@ -171,6 +154,36 @@ struct Wanted {
 }
 
 impl Driver {
+    fn new(parts: Parts) -> (Driver, Ends) {
+        let (orders, ordered) = mpsc::channel(INPUTS_MAX);
+        let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+        let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
+        // The node has at most one job per talk on its way, so these two need no bound of their own.
+        let (jobs, for_worker) = mpsc::unbounded_channel();
+        let (from_worker, answers) = mpsc::unbounded_channel();
+        let driver = Driver {
+            node: parts.node,
+            vault: parts.vault,
+            clock: parts.clock,
+            outbox: Outbox::default(),
+            echoes: VecDeque::new(),
+            pack: Vec::new(),
+            lan_options: parts.lan,
+            lan: None,
+            relay: None,
+            is_wanted: Wanted { lan: true, relay: true },
+            situation: Situation::default(),
+            orders: ordered,
+            notices,
+            has_missed: false,
+            lan_inputs,
+            from_lan,
+            jobs,
+            answers,
+        };
+        (driver, Ends { orders, notices: noticed, jobs: for_worker, answers: from_worker })
+    }
+
     async fn run(mut self) {
         self.handle(Input::Timeout);
         loop {
@@ -431,4 +444,5 @@ async fn work(
     }
 }
 
-type Running = JoinHandle<()>;
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,10 @@
 //! Laws: a change is answered when it is durable, and not at all otherwise; a view never changes anything and is answered even while
 //! the vault cannot write.
 
-use super::{Running, Situation, Transport};
+use super::{Situation, Transport};
 use crate::proto::node::Node;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// Why a command has no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -28,6 +29,17 @@ type Carry = Box<dyn FnOnce(Result<&mut Node, NotAnswered>) -> Confirm + Send>;
 pub(super) struct Change(Carry);
 
 impl Change {
+    pub fn new<T: Send + 'static>(
+        act: impl FnOnce(&mut Node) -> T + Send + 'static,
+        answer: oneshot::Sender<Result<T, NotAnswered>>,
+    ) -> Change {
+        Change(Box::new(move |node| {
+            let done = node.map(act);
+            // Nobody waits any more if the other half is gone.
+            Box::new(move |saved| drop(answer.send(done.and_then(|done| saved.map(|()| done)))))
+        }))
+    }
+
     pub fn carry_out(self, node: &mut Node) -> Confirm {
         (self.0)(Ok(node))
     }
@@ -46,12 +58,12 @@ pub(super) enum Order {
 /// Reaches the node from anywhere. When all are dropped, the loop ends.
 pub struct DriverHandle {
     orders: mpsc::Sender<Order>,
-    driver: Running,
-    worker: Running,
+    driver: JoinHandle<()>,
+    worker: JoinHandle<()>,
 }
 
 impl DriverHandle {
-    pub(super) fn new(orders: mpsc::Sender<Order>, driver: Running, worker: Running) -> DriverHandle {
+    pub(super) fn new(orders: mpsc::Sender<Order>, driver: JoinHandle<()>, worker: JoinHandle<()>) -> DriverHandle {
         DriverHandle { orders, driver, worker }
     }
 
@@ -61,12 +73,7 @@ impl DriverHandle {
     /// [`NotAnswered`]: the disk is to be looked after, or the program to be started again.
     pub async fn change<T: Send + 'static>(&self, act: impl FnOnce(&mut Node) -> T + Send + 'static) -> Result<T, NotAnswered> {
         let (answer, answered) = oneshot::channel();
-        let carry: Carry = Box::new(move |node| {
-            let done = node.map(act);
-            // Nobody waits any more if the other half is gone.
-            Box::new(move |saved| drop(answer.send(done.and_then(|done| saved.map(|()| done)))))
-        });
-        self.orders.send(Order::Change(Change(carry))).await.map_err(|_| NotAnswered::Ended)?;
+        self.orders.send(Order::Change(Change::new(act, answer))).await.map_err(|_| NotAnswered::Ended)?;
         answered.await.map_err(|_| NotAnswered::Ended)?
     }
 
@@ -90,6 +97,13 @@ impl DriverHandle {
     /// [`NotAnswered::Ended`].
     pub async fn switch(&self, transport: Transport, is_on: bool) -> Result<(), NotAnswered> {
         self.orders.send(Order::Switch(transport, is_on)).await.map_err(|_| NotAnswered::Ended)
+    }
+
+    /// Cuts the loop where it stands. For tests.
+    #[cfg(test)]
+    pub(super) async fn abort(self) {
+        self.driver.abort();
+        let _ = self.driver.await;
     }
 
     /// Ends the loop: says goodbye on the LAN, ends the worker, and closes the vault before it returns.
