@@ -135,6 +135,73 @@ fn assert_nothing_is_left(profile: &Path) {
 }
 
 #[test]
+fn a_newcomer_is_admitted_by_two_words_and_everybody_can_go_as_they_please() {
+    let place = Place::new();
+    let [mut heron, mut otter, mut raven] = ["heron", "otter", "raven"].map(|name| Attendee::start(&place, name));
+    for person in [&mut heron, &mut otter, &mut raven] {
+        person.ask(json!({ "do": "join-event", "file": place.pack() }));
+    }
+    let draft = heron.ask(json!({
+        "do": "draft-card", "topic": "Quiet places", "seats_min": 2, "seats_max": 4, "hours": 6, "pattern": "open",
+    }));
+    let posted = heron.ask(json!({ "do": "post-card", "talk": draft["talk"] }));
+    otter.until("the card", json!({ "do": "board" }), |board| board["cards"][0]["topic"] == "Quiet places");
+    let herons = text(&posted["talk"]);
+    let otters = text(&otter.ask(json!({ "do": "take-seat", "card": posted["card"] }))["talk"]);
+    heron.event("talk-opened", |event| event["talk"] == *herons);
+    otter.event("talk-opened", |event| event["talk"] == *otters);
+
+    // A newcomer: both screens show the same two words, and a person decides.
+    let shown = heron.until_ok(json!({ "do": "show-handoff", "talk": herons, "newcomers": true }));
+    raven.ask(json!({ "do": "scan", "text": shown["text"] }));
+    let hers = raven.event("handoff-ended", |event| event["end"] == "words-shown");
+    let waits = heron.event("newcomer-waits", |event| event["talk"] == *herons);
+    assert_eq!(hers["words"], waits["words"]);
+    assert_eq!(heron.ask(json!({ "do": "newcomers", "talk": herons }))["links"], json!([waits["link"]]));
+    assert_eq!(otter.refused(json!({ "do": "admit", "link": waits["link"] })), "nobody-waits");
+    heron.ask(json!({ "do": "admit", "link": waits["link"], "admitted": true }));
+    let opened = raven.event("talk-opened", |_| true);
+    let ravens = text(&opened["talk"]);
+    raven.until("three seats", json!({ "do": "talk", "talk": ravens }), |view| view["taken"] == 3);
+
+    // Every radio off: the notes go over by pictures.
+    for transport in ["lan", "relay"] {
+        heron.ask(json!({ "do": "offline", "transport": transport }));
+        otter.ask(json!({ "do": "offline", "transport": transport }));
+    }
+    let edits = json!([{ "splice": { "at": 0, "insert": WORDS } }]);
+    heron.ask(json!({ "do": "edit", "talk": herons, "edits": edits }));
+    let code = heron.ask(json!({ "do": "animated-code", "talk": herons, "png_dir": place.path("frames") }));
+    assert_eq!(otter.ask(json!({ "do": "notes", "talk": otters }))["text"], "", "control: nothing came by radio");
+    for picture in code["pngs"].as_array().expect("pictures") {
+        if otter.ask(json!({ "do": "scan", "image": picture }))["progress"] == 1.0 {
+            break;
+        }
+    }
+    otter.until("the notes", json!({ "do": "notes", "talk": otters }), |notes| notes["text"] == WORDS);
+
+    // The power fails, and what was answered is there again.
+    drop(otter);
+    let mut otter = Attendee::start(&place, "otter");
+    assert_eq!(otter.view(&otters)["state"], "open");
+    assert_eq!(otter.ask(json!({ "do": "notes", "talk": otters }))["text"], WORDS);
+
+    // One leaves, and the others see it go.
+    heron.ask(json!({ "do": "online", "transport": "lan" }));
+    otter.ask(json!({ "do": "report", "text": "Nothing to complain about." }));
+    otter.until_status("neighbours", |status| status["neighbours"] == 2);
+    otter.ask(json!({ "do": "leave", "talk": otters }));
+    assert_eq!(otter.ask(json!({ "do": "receipts" }))["receipts"][0]["ending"], "left");
+    let gone = |view: &serde_json::Value| {
+        view["room"]["seats"].as_array().is_some_and(|seats| seats.iter().any(|seat| seat["standing"] == "left"))
+    };
+    for (person, talk) in [(&mut heron, &herons), (&mut raven, &ravens)] {
+        person.until("the empty seat", json!({ "do": "talk", "talk": talk }), gone);
+    }
+    assert_nothing_is_left(&otter.quit());
+}
+
+#[test]
 fn a_profile_is_one_process_s() {
     let place = Place::new();
     let heron = Attendee::start(&place, "heron");

@@ -114,6 +114,21 @@ impl Attendee {
         answer
     }
 
+    /// Carries a command out as soon as it succeeds.
+    pub fn until_ok(&mut self, command: Value) -> Value {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let answer = self.tell(command.clone());
+            if answer["ok"] == true {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{}: {command} got {answer} after {:#?}", self.name, self.events);
+            if let Ok(line) = self.lines.recv_timeout(AGAIN) {
+                self.events.push(line);
+            }
+        }
+    }
+
     /// Carries a command out that must be refused, with this code.
     pub fn refused(&mut self, command: Value) -> String {
         let answer = self.tell(command.clone());
