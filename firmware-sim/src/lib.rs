@@ -4,3 +4,4 @@
 pub mod disk;
 pub mod network;
 pub mod relay;
+pub mod scenario;

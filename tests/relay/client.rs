@@ -207,3 +207,30 @@ async fn a_full_queue_refuses_puts_at_once_and_still_takes_subscriptions() {
     }
     assert_eq!(heard.last(), Some(&1), "the subscription stands behind the puts, and arrives");
 }
+
+#[tokio::test]
+async fn of_what_a_lost_connection_did_not_say_only_withdrawals_are_said_later() {
+    let (listener, address) = false_relay().await;
+    let (client, mut events) = RelayClient::start(&address, hasty()).unwrap();
+    let mut relay = accept(&listener).await;
+    assert_eq!(event(&mut events).await, RelayEvent::Up);
+    // 64 puts without an answer stop the queue; the rest stands behind them.
+    for n in 0..70 {
+        assert_eq!(client.send(put(n, read_key(1).write_name())), None);
+    }
+    client.send(RelayCommand::Delete { from: read_key(1).write_name(), delete_key: [1; 16] });
+    client.send(subscribe(1, 0));
+    for _ in 0..64 {
+        assert_eq!(within("a put", relay.next()).await.unwrap().unwrap().into_data()[0], 3);
+    }
+    drop(relay);
+    assert_eq!(event(&mut events).await, RelayEvent::Down);
+    let mut relay = accept(&listener).await;
+    assert_eq!(event(&mut events).await, RelayEvent::Up);
+    client.send(subscribe(2, 0));
+    let mut ops = Vec::new();
+    for _ in 0..2 {
+        ops.push(within("a command", relay.next()).await.unwrap().unwrap().into_data()[0]);
+    }
+    assert_eq!(ops, [4, 1], "the withdrawal, then what is new");
+}
