@@ -199,6 +199,13 @@ fn a_newcomer_is_admitted_by_two_words_and_everybody_can_go_as_they_please() {
         person.until("the empty seat", json!({ "do": "talk", "talk": talk }), gone);
     }
     assert_nothing_is_left(&otter.quit());
+
+    // Who quits in the middle of a word has it at the next start.
+    let edits = json!([{ "splice": { "at": 0, "insert": "Unfinished " } }]);
+    heron.ask(json!({ "do": "edit", "talk": herons, "edits": edits }));
+    heron.quit();
+    let mut heron = Attendee::start(&place, "heron");
+    assert_eq!(heron.ask(json!({ "do": "notes", "talk": herons }))["text"], format!("Unfinished {WORDS}"));
 }
 
 #[test]

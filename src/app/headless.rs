@@ -171,11 +171,12 @@ async fn serve(parts: Parts, ready: Value) -> ExitCode {
         ended = converse(&driver, &out) => ended,
         () = stop_signal() => Ok(()),
     };
+    let saved = finish_typing(&driver).await;
     driver.shutdown().await;
     drop(out);
     let _ = forwarder.await;
     let _ = writer.await;
-    match ended {
+    match ended.and(saved) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{}", why.message);
@@ -217,6 +218,17 @@ async fn converse(driver: &DriverHandle, out: &mpsc::Sender<Value>) -> Result<()
             ));
         }
     }
+}
+
+/// What was typed and is not a change of the notes yet becomes one.
+async fn finish_typing(driver: &DriverHandle) -> Result<(), Failure> {
+    let flush = |node: &mut Node| {
+        for talk in node.talks() {
+            // One that is not open has no notes to finish.
+            let _ = node.flush(talk.talk);
+        }
+    };
+    Ok(driver.change(flush).await?)
 }
 
 async fn forward(mut notices: mpsc::Receiver<Notice>, out: mpsc::Sender<Value>) {

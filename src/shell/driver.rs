@@ -8,26 +8,27 @@
 
 mod handle;
 mod outbox;
+mod transports;
 
 pub use handle::{DriverHandle, NotAnswered};
 
 use super::clock::Clock;
-use super::lan::{Lan, LanOptions};
-use super::relay::{Pace, RelayAddress, RelayClient, RelayState};
+use super::lan::LanOptions;
+use super::relay::RelayState;
 use super::vault::Vault;
 use super::worker::Worker;
-use crate::model::event::SignedPack;
 use crate::proto::id::JobId;
-use crate::proto::io::{Answer, Event, Input, Job, Output, RelayCommand, RelayEvent, RelayRefusal};
+use crate::proto::io::{Answer, Event, Input, Job, Output};
 use crate::proto::node::Node;
 use handle::Order;
 use outbox::Outbox;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{Duration, sleep};
+use transports::{Transports, Word};
 
 /// A vault that could not write is tried again after this long.
 const VAULT_RETRY: Duration = Duration::from_secs(2);
@@ -116,41 +117,14 @@ struct Driver {
     outbox: Outbox,
     /// Inputs that follow from what was just carried out.
     echoes: VecDeque<Input>,
-    /// The bytes of the event that LAN and relay are there for.
-    pack: Vec<u8>,
-    lan_options: Option<LanOptions>,
-    lan: Option<Lan>,
-    relay: Option<Relay>,
-    is_wanted: Wanted,
+    transports: Transports,
     situation: Situation,
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
     has_missed: bool,
     lan_inputs: mpsc::Receiver<Input>,
-    from_lan: mpsc::Sender<Input>,
     jobs: mpsc::UnboundedSender<(JobId, Job)>,
     answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
-}
-
-/// The relay of the event.
-struct Relay {
-    address: RelayAddress,
-    client: RelayClient,
-    events: mpsc::Receiver<RelayEvent>,
-    state: watch::Receiver<RelayState>,
-    /// The node was told `Up` and not yet `Down`.
-    is_up: bool,
-}
-
-/// What a relay says next.
-enum Word {
-    Event(RelayEvent),
-    State(RelayState),
-}
-
-struct Wanted {
-    lan: bool,
-    relay: bool,
 }
 
 impl Driver {
@@ -167,17 +141,12 @@ impl Driver {
             clock: parts.clock,
             outbox: Outbox::default(),
             echoes: VecDeque::new(),
-            pack: Vec::new(),
-            lan_options: parts.lan,
-            lan: None,
-            relay: None,
-            is_wanted: Wanted { lan: true, relay: true },
+            transports: Transports::new(parts.lan, from_lan),
             situation: Situation::default(),
             orders: ordered,
             notices,
             has_missed: false,
             lan_inputs,
-            from_lan,
             jobs,
             answers,
         };
@@ -197,14 +166,12 @@ impl Driver {
                     None => break,
                 },
                 Some(input) = self.lan_inputs.recv(), if is_open => self.handle(input),
-                Some(word) = next_word(&mut self.relay), if is_open => self.hear(word),
+                Some(word) = self.transports.next_word(), if is_open => self.hear(word),
                 Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
                 () = sleep(rest) => self.handle(Input::Timeout),
             }
         }
-        if let Some(lan) = self.lan.take() {
-            lan.shutdown().await;
-        }
+        self.transports.shutdown().await;
     }
 
     /// How long nothing needs to be done. The sleep counts no suspension, so it is short enough for the clock to notice one.
@@ -218,13 +185,13 @@ impl Driver {
 
     /// One input and all that follows from it; if the vault cannot write, another attempt at that instead.
     fn handle(&mut self, input: Input) {
-        if self.situation.not_saved.is_some() && self.carry_out().is_err() {
+        if self.situation.not_saved.is_some() && !self.carry_out() {
             return;
         }
         let mut next = Some(input);
         while let Some(input) = next {
             self.tell_node(input);
-            if self.carry_out().is_err() {
+            if !self.carry_out() {
                 return;
             }
             next = self.echoes.pop_front();
@@ -257,24 +224,12 @@ impl Driver {
     fn hear(&mut self, word: Word) {
         match word {
             Word::State(state) => self.notice(Notice::Relay(Some(state))),
-            Word::Event(event) => {
-                if let Some(relay) = &mut self.relay {
-                    relay.is_up = match event {
-                        RelayEvent::Up => true,
-                        RelayEvent::Down => false,
-                        RelayEvent::Blob { .. }
-                        | RelayEvent::CaughtUp { .. }
-                        | RelayEvent::Stored { .. }
-                        | RelayEvent::Refused { .. } => relay.is_up,
-                    };
-                }
-                self.handle(Input::Relay(event));
-            }
+            Word::Event(event) => self.handle(Input::Relay(event)),
         }
     }
 
-    /// Does what the node wants, in its order, as far as it is durable.
-    fn carry_out(&mut self) -> Result<(), ()> {
+    /// Does what the node wants, in its order, as far as it is durable; whether that is all of it.
+    fn carry_out(&mut self) -> bool {
         while let Some(output) = self.node.poll_output() {
             self.outbox.push(output);
         }
@@ -283,115 +238,43 @@ impl Driver {
             match outbox.next(|batch| block_in_place(|| vault.commit(batch))) {
                 Ok(Some(effects)) => effects.into_iter().for_each(|effect| self.act(effect)),
                 Ok(None) => break,
-                Err(error) => return Err(self.note_saving(Some(error.to_string()))),
+                Err(error) => {
+                    self.note_saving(Some(error.to_string()));
+                    return false;
+                }
             }
         }
         self.note_saving(None);
-        self.attend();
-        Ok(())
+        let follows = self.transports.attend(self.node.pack());
+        self.echoes.extend(follows.inputs);
+        follows.notices.into_iter().for_each(|notice| self.notice(notice));
+        true
     }
 
     fn act(&mut self, effect: Output) {
         match effect {
+            // It is durable by now.
             Output::Persist(_) => {}
-            Output::Transmit { link, bytes } => {
-                if let Some(lan) = &self.lan {
-                    lan.transmit(link, bytes);
-                }
-            }
-            Output::Disconnect { link } => {
-                if let Some(lan) = &self.lan {
-                    lan.disconnect(link);
-                }
-            }
-            Output::Dial { dial, addresses } => match &self.lan {
-                Some(lan) => lan.dial(dial, addresses),
-                None => self.echoes.push_back(Input::DialFailed { dial }),
-            },
-            Output::Relay(command) => {
-                let answer = match &self.relay {
-                    Some(relay) => relay.client.send(command),
-                    None => without_relay(command),
-                };
-                self.echoes.extend(answer.map(Input::Relay));
-            }
-            Output::Compute { id, job } => {
-                let _ = self.jobs.send((id, job));
-            }
+            Output::Transmit { link, bytes } => self.transports.transmit(link, bytes),
+            Output::Disconnect { link } => self.transports.disconnect(link),
+            Output::Dial { dial, addresses } => self.echoes.extend(self.transports.dial(dial, addresses)),
+            Output::Relay(command) => self.echoes.extend(self.transports.command(command)),
+            Output::Compute { id, job } => drop(self.jobs.send((id, job))),
             Output::Event(event) => self.notice(Notice::Node(event)),
         }
     }
 
-    /// LAN and relay belong to the event that the node attends: they begin with it, and begin anew with another.
-    fn attend(&mut self) {
-        let Some(pack) = self.node.pack().filter(|pack| *pack != self.pack) else { return };
-        let Ok(signed) = SignedPack::decode(pack) else { return };
-        let is_other = !self.pack.is_empty() && SignedPack::decode(&self.pack).is_ok_and(|old| old.event() != signed.event());
-        self.pack = pack.to_vec();
-        match (&self.lan, &self.lan_options) {
-            (Some(lan), _) if is_other && self.is_wanted.lan => {
-                lan.set_online(false);
-                lan.set_online(true);
-            }
-            (None, Some(_)) => self.start_lan(),
-            (Some(_), _) | (None, None) => {}
-        }
-        let wanted = signed.pack().relays.first();
-        let wanted = wanted.map(|relay| RelayAddress { url: relay.url.clone(), tls_pin: relay.tls_pin });
-        if is_other || wanted.as_ref() != self.relay.as_ref().map(|relay| &relay.address) {
-            self.start_relay(wanted);
-        }
-    }
-
-    fn start_lan(&mut self) {
-        let Some(options) = self.lan_options.clone() else { return };
-        match Lan::start(options, self.from_lan.clone()) {
-            Ok(lan) => {
-                lan.set_online(self.is_wanted.lan);
-                self.lan = Some(lan);
-            }
-            Err(error) => self.notice(Notice::LanFailed(error.to_string())),
-        }
-    }
-
-    fn start_relay(&mut self, address: Option<RelayAddress>) {
-        if self.relay.take().is_some_and(|relay| relay.is_up) {
-            self.echoes.push_back(Input::Relay(RelayEvent::Down));
-        }
-        self.relay = address.and_then(|address| {
-            // An address that the pack's rules let through is one.
-            let (client, events) = RelayClient::start(&address, Pace::default()).ok()?;
-            client.set_online(self.is_wanted.relay);
-            Some(Relay { state: client.state(), address, client, events, is_up: false })
-        });
-        let state = self.relay.as_ref().map(|relay| *relay.state.borrow());
-        self.notice(Notice::Relay(state));
-    }
-
     fn switch(&mut self, transport: Transport, is_on: bool) {
-        match transport {
-            Transport::Lan => {
-                self.is_wanted.lan = is_on;
-                match &self.lan {
-                    Some(lan) => lan.set_online(is_on),
-                    None if is_on && !self.pack.is_empty() => self.start_lan(),
-                    None => {}
-                }
-            }
-            Transport::Relay => {
-                self.is_wanted.relay = is_on;
-                if let Some(relay) = &self.relay {
-                    relay.client.set_online(is_on);
-                }
-            }
+        if let Some(trouble) = self.transports.switch(transport, is_on) {
+            self.notice(trouble);
         }
     }
 
     fn situation(&self) -> Situation {
         Situation {
-            lan: self.lan_options.is_some().then_some(self.is_wanted.lan),
-            links: self.lan.as_ref().map_or(0, Lan::peers),
-            relay: self.relay.as_ref().map(|relay| *relay.state.borrow()),
+            lan: self.transports.lan(),
+            links: self.transports.links(),
+            relay: self.transports.relay(),
             ..self.situation.clone()
         }
     }
@@ -410,23 +293,6 @@ impl Driver {
             self.has_missed = false;
         }
         self.has_missed |= self.notices.try_send(notice).is_err();
-    }
-}
-
-/// Without a relay there is nobody to answer, and a put must not wait for ever.
-fn without_relay(command: RelayCommand) -> Option<RelayEvent> {
-    match command {
-        RelayCommand::Put { id, .. } => Some(RelayEvent::Refused { id, why: RelayRefusal::SlowDown }),
-        RelayCommand::Subscribe { .. } | RelayCommand::Unsubscribe { .. } | RelayCommand::Delete { .. } => None,
-    }
-}
-
-/// What the relay says next; never, if there is none. `None`: it ended, which it does not by itself.
-async fn next_word(relay: &mut Option<Relay>) -> Option<Word> {
-    let Some(relay) = relay else { return std::future::pending().await };
-    tokio::select! {
-        event = relay.events.recv() => event.map(Word::Event),
-        Ok(()) = relay.state.changed() => Some(Word::State(*relay.state.borrow_and_update())),
     }
 }
 

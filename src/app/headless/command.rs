@@ -131,7 +131,11 @@ pub async fn carry_out(driver: &DriverHandle, name: &str, mut fields: Fields) ->
             code::draw(&text, png.clone()).await?;
             Ok(json!({ "text": text, "png": png }))
         }
-        "hide-handoff" => of_talk(driver, fields, |node, talk| Ok(node.hide_handoff(talk))).await,
+        "hide-handoff" => {
+            let talk = talk_of(f)?;
+            fields.finish()?;
+            Ok(driver.change(move |node| node.hide_handoff(talk)).await.map(nothing)?)
+        }
         "scan" => {
             let source = code::Source::take(f)?;
             fields.finish()?;

@@ -49,9 +49,11 @@ impl Change {
     }
 }
 
+type View = Box<dyn FnOnce(&Node, &Situation) + Send>;
+
 pub(super) enum Order {
     Change(Change),
-    View(Box<dyn FnOnce(&Node, &Situation) + Send>),
+    View(View),
     Switch(Transport, bool),
 }
 

@@ -77,7 +77,12 @@ mod tests {
         let told = Output::Event(Event::BoardChanged);
         let mut outbox = outbox([put(1), told.clone(), put(2), send(1), send(2), put(3), told.clone(), put(4)]);
         let mut batches = Vec::new();
-        let mut next = |outbox: &mut Outbox| outbox.next(|batch| Ok::<_, ()>(batches.push(batch.len())));
+        let mut next = |outbox: &mut Outbox| {
+            outbox.next(|batch| {
+                batches.push(batch.len());
+                Ok::<_, ()>(())
+            })
+        };
         assert_eq!(next(&mut outbox), Ok(Some(vec![told.clone(), send(1), send(2)])));
         assert_eq!(next(&mut outbox), Ok(Some(vec![told])));
         assert_eq!(next(&mut outbox), Ok(None));

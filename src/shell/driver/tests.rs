@@ -1,7 +1,7 @@
 //! Laws of the loop: what is durable before what, and a disk that is full.
 
 use super::*;
-use crate::model::event::{EventPack, OrganizerKeys, span};
+use crate::model::event::{EventPack, OrganizerKeys, SignedPack, span};
 use crate::proto::board::{Pattern, Terms};
 use crate::proto::error::Refused;
 use crate::proto::id::TalkId;
@@ -79,8 +79,8 @@ async fn a_full_disk_is_said_loses_nothing_and_is_over_when_there_is_space() {
     let refused = change(&mut driver, draft);
     let Err(NotAnswered::NotSaved(why)) = &refused else { panic!("{refused:?}") };
     assert!(why.contains("the disk is full"), "{why}");
-    let again = change(&mut driver, |_| unreachable!("nothing is carried out that could not be saved"));
-    assert_eq!(again.map(|()| ()), Err(NotAnswered::NotSaved(why.clone())));
+    let again = change(&mut driver, |_| -> () { unreachable!("nothing is carried out that could not be saved") });
+    assert_eq!(again, Err(NotAnswered::NotSaved(why.clone())));
     let mut told = Vec::new();
     while let Ok(notice) = notices.try_recv() {
         told.push(notice);
