@@ -319,3 +319,15 @@ pub async fn reply(driver: &DriverHandle, request: Request) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_the_documentation() {
+        let page = include_str!("../../../docs/NODE.md");
+        let missing = NAMES.iter().filter(|name| !page.contains(&format!("`{name}`")));
+        assert_eq!(missing.collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
+}
