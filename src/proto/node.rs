@@ -196,10 +196,10 @@ impl Node {
 
     /// Lends the parts what they may use; `None` without an event.
     fn with_cx<T>(&mut self, f: impl FnOnce(&mut NodeParts<'_>, &mut Cx<'_>) -> T) -> Option<T> {
-        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, .. } = self;
+        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, table, .. } = self;
         let event = event.as_ref()?;
         let cx = &mut Cx { now: *now, wall: clock.wall(), rng, out, posts, event };
-        Some(f(&mut NodeParts { mailbox, talks, notes, board }, cx))
+        Some(f(&mut NodeParts { mailbox, talks, notes, board, table }, cx))
     }
 
     fn tell(&mut self, event: Event) {
@@ -228,4 +228,5 @@ struct NodeParts<'a> {
     talks: &'a mut BTreeMap<TalkId, Talk>,
     notes: &'a mut BTreeMap<TalkId, Notes>,
     board: &'a mut Board,
+    table: &'a mut Table,
 }
