@@ -164,7 +164,7 @@ impl Node {
     }
 
     fn send_post(&mut self, post: Post) {
-        let wall = self.clock.wall();
+        let wall = self.clock.latest(self.now);
         // The expiry names an hour, rounded up, so that it tells no more about the time of sending than that.
         let expiry_hours = wall.hours() + u32::from(post.hours.max(1)) + 1;
         let hops = post.hops.unwrap_or(5 + self.rng.below(3) as u8);
@@ -198,7 +198,7 @@ impl Node {
     fn with_cx<T>(&mut self, f: impl FnOnce(&mut NodeParts<'_>, &mut Cx<'_>) -> T) -> Option<T> {
         let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, .. } = self;
         let event = event.as_ref()?;
-        let cx = &mut Cx { now: *now, wall: clock.wall(), rng, out, posts, event };
+        let cx = &mut Cx { now: *now, wall: clock.believed(*now), shown: clock.wall(), rng, out, posts, event };
         Some(f(&mut NodeParts { mailbox, talks, notes, board }, cx))
     }
 

@@ -42,7 +42,7 @@ impl Reader {
 impl Node {
     /// Takes a parcel from a link or (`None`) from the relay: once.
     pub(super) fn take_parcel(&mut self, parcel: Parcel, link: Option<LinkId>, via: Via) {
-        let wall = self.clock.wall();
+        let wall = self.clock.earliest(self.now);
         if let Some(frames) = self.mesh.receive(&mut self.rng, self.now, wall, link, &parcel) {
             self.transmit(frames);
             self.read(&parcel, link, via);
