@@ -1,12 +1,10 @@
 //! Clocks that lie: a jump locks at most, cuts nobody off, and a step back revives nothing.
 
 use alcove::proto::talk::close::Ending;
-use alcove::proto::time::Duration;
 use firmware_sim::checker::{converged, gone};
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{open_room, room, said, view};
+use firmware_sim::scenario::{S, open_room, post, room, said, terms, view};
 
-const S: fn(u64) -> Duration = Duration::from_secs;
 const HOUR_MS: i64 = 3_600_000;
 
 #[test]
@@ -14,7 +12,7 @@ fn a_phone_whose_clock_jumps_two_days_writes_and_closes_with_the_others() {
     for hours in [-48, 48] {
         let mut network = Network::new(1, 3);
         network.connect_all();
-        let talks = open_room(&mut network, 0, 3, 3);
+        let talks = open_room(&mut network, 3, 3);
         let members: Vec<_> = talks.iter().copied().enumerate().collect();
         network.jump_clock(1, hours * HOUR_MS);
         network.run(S(1));
@@ -34,7 +32,7 @@ fn a_phone_whose_clock_jumps_two_days_writes_and_closes_with_the_others() {
 fn a_talk_ends_when_its_time_has_passed_however_often_the_clock_is_set_back() {
     let mut network = Network::new(2, 3);
     network.connect_all();
-    let talks = open_room(&mut network, 0, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     for _ in 0..9 {
         network.run(S(3_600));
         network.jump_clock(1, -2 * HOUR_MS);
@@ -51,7 +49,7 @@ fn a_talk_ends_when_its_time_has_passed_however_often_the_clock_is_set_back() {
 #[test]
 fn a_clock_set_back_while_the_phone_was_off_does_not_give_a_card_more_time() {
     let mut network = Network::new(3, 1);
-    let (talk, _) = firmware_sim::scenario::post(&mut network, 0, firmware_sim::scenario::terms(3, 3));
+    let (talk, _) = post(&mut network, 0, terms(3, 3));
     network.run(S(9 * 3_600));
     network.jump_clock(0, -48 * HOUR_MS);
     network.restart(0);

@@ -1,50 +1,10 @@
 //! The story of a talk on simulated phones: card, seats, room, words, notes, table, close, gone.
 
-use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::handoff::code::Kind;
-use alcove::proto::id::TalkId;
 use alcove::proto::node::view::State;
 use alcove::proto::notes::Edit;
-use alcove::proto::time::Duration;
-use firmware_sim::network::{Network, START};
-
-const S: fn(u64) -> Duration = Duration::from_secs;
-
-fn terms(seats_min: u8, seats_max: u8) -> Terms {
-    Terms {
-        topic: "What did you stop doing?".into(),
-        tags: vec!["rust".into(), "teams".into()],
-        pattern: Pattern::KnowHow,
-        seats_min,
-        seats_max,
-        expires_hours: START.hours() + 10,
-    }
-}
-
-/// Phone 0 posts a card, the others take a seat; gives everybody's name for the talk once all rooms are open.
-fn open_room(network: &mut Network, count: usize, seats_min: u8) -> Vec<TalkId> {
-    let host = network.with(0, |node| node.draft_card(terms(seats_min, 50))).unwrap();
-    let card = network.with(0, |node| node.post_card(host)).unwrap();
-    assert!(network.run_until(S(30), |n| (1..count).all(|phone| !n.node(phone).board().is_empty())), "the card reaches everybody");
-    let mut talks = vec![host];
-    for phone in 1..count {
-        talks.push(network.with(phone, |node| node.take_seat(card)).unwrap());
-    }
-    let all = talks.clone();
-    let open = network
-        .run_until(S(120), |n| (0..count).all(|phone| n.node(phone).talk(all[phone]).is_some_and(|t| t.state == State::Open)));
-    for phone in 0..count {
-        if !open {
-            eprintln!("{phone}: {:?} {:?}", network.node(phone).talk(talks[phone]), network.phones[phone].events);
-        }
-    }
-    assert!(open, "every room opens");
-    talks
-}
-
-fn texts_equal(network: &Network, talks: &[TalkId], text: &str) -> bool {
-    talks.iter().enumerate().all(|(phone, talk)| network.node(phone).notes(*talk).is_some_and(|notes| notes.notes.text == text))
-}
+use firmware_sim::network::Network;
+use firmware_sim::scenario::{S, open_room, terms, texts_equal};
 
 #[test]
 fn three_meet_write_and_are_gone() {

@@ -153,8 +153,8 @@ pub const CLOCK_DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Typing pauses this long before a change is cut.
 pub const CHANGE_IDLE: Duration = Duration::from_secs(3);
-/// Changes in one run through the quarantine.
-pub const QUARANTINE_BATCH_MAX: usize = 64;
+/// Changes in one run through the quarantine: so many hostile ones still end within its two seconds.
+pub const QUARANTINE_BATCH_MAX: usize = 16;
 /// Remote changes that wait for the quarantine; more are dropped and asked for again.
 pub const QUARANTINE_QUEUE_MAX: usize = 4_096;
 /// A live preview is shown until its change comes, or for so long.

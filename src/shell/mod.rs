@@ -4,4 +4,5 @@ pub mod hardening;
 pub mod keystore;
 pub mod lan;
 pub mod picture;
+pub mod relay;
 pub mod vault;

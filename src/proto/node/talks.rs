@@ -125,7 +125,12 @@ impl Node {
                 Effect::Change { seat, generation, bytes, .. } => {
                     let id = self.room(talk).and_then(|room| room.roster().seat(seat)).map(|seat| seat.id);
                     if let (Some(id), Some(notes)) = (id, self.notes.get_mut(&talk)) {
+                        let here = notes.generation();
                         notes.take(id, generation, bytes);
+                        if generation < here {
+                            // Too late for the fold: its author carries it over, and nobody keeps it.
+                            self.with_room(talk, |room, cx| room.fold_log(cx, here));
+                        }
                     }
                 }
                 Effect::Document { generation, included, bytes } => self.take_document(talk, generation, included, bytes),
@@ -134,12 +139,12 @@ impl Node {
                     self.with_room(talk, |room, _| room.keep_preview(now, preview));
                     self.tell(Event::NotesChanged(talk));
                 }
-                Effect::SkipWanted => {
+                Effect::DocumentWanted => {
                     self.with_cx(|parts, cx| {
                         if let (Some(Stage::Open(room)), Some(notes)) =
                             (parts.talks.get_mut(&talk).map(|talk| &mut talk.stage), parts.notes.get(&talk))
                         {
-                            room.send_skip(cx, notes.generation(), notes.save());
+                            room.send_document(cx, notes.generation(), notes.save());
                         }
                     });
                 }
@@ -176,7 +181,7 @@ impl Node {
         }
         if outcome.replaced {
             let generation = self.notes.get(&talk).map_or(0, Notes::generation);
-            self.with_room(talk, |room, cx| room.compact(cx, generation));
+            self.with_room(talk, |room, cx| room.fold_log(cx, generation));
         }
         self.send_changes(talk, outcome.own);
         self.try_fold(talk);
@@ -224,10 +229,16 @@ impl Node {
             }
             Body::Folded { .. } => self.conclude_fold(talk),
             Body::FoldDone { generation, hash } if is_chair_word => {
+                let seats: Vec<_> =
+                    self.room(talk).map(|room| room.roster().seats().map(|(_, seat)| seat.id).collect()).unwrap_or_default();
                 let Some(notes) = self.notes.get_mut(&talk) else { return };
+                let folded = notes.folded_counts(&seats);
                 match notes.fold_done(generation, hash) {
                     Some(own) => {
-                        self.with_room(talk, |room, cx| room.compact(cx, generation));
+                        self.with_room(talk, |room, cx| {
+                            room.note_fold(folded);
+                            room.fold_log(cx, generation);
+                        });
                         self.remember_notes(talk);
                         self.send_changes(talk, own);
                         self.tell(Event::NotesChanged(talk));

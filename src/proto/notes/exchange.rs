@@ -4,7 +4,7 @@
 //! author is blamed; local edits are never lost, whatever comes in or folds meanwhile.
 
 use super::{Document, Edit, Undone, View, actor, change_hash, fold, rebase};
-use crate::proto::config::{CHANGE_CUT_BYTES, CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
+use crate::proto::config::{CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::{JobId, SeatId};
 use crate::proto::io::{Answer, BoundChange, Job, Verdict};
@@ -122,7 +122,7 @@ impl Notes {
     /// Cuts a change if typing paused long enough or it is large enough; gives it to be sent.
     pub fn cut(&mut self, now: Instant) -> Option<Vec<u8>> {
         let idle = self.edited.is_some_and(|at| now.since(at) >= CHANGE_IDLE);
-        if !idle && self.document.pending_bytes() < CHANGE_CUT_BYTES {
+        if !idle && !self.document.is_full() {
             return None;
         }
         self.commit()
@@ -288,6 +288,12 @@ impl Notes {
         Some(hash)
     }
 
+    /// How many changes of each of these seats the fold under way includes.
+    pub fn folded_counts(&self, seats: &[SeatId]) -> Vec<u64> {
+        let heads = self.folding.as_ref().map(|folding| folding.heads.clone()).unwrap_or_default();
+        seats.iter().map(|seat| super::written_at(&self.document, *seat, &heads)).collect()
+    }
+
     /// The fold is agreed. `None`: we cannot follow by ourselves and need the document from a member. Otherwise our own changes after
     /// it, carried over and to be sent.
     pub fn fold_done(&mut self, generation: u32, hash: [u8; 16]) -> Option<Vec<Vec<u8>>> {
@@ -298,7 +304,7 @@ impl Notes {
         let mut folded = folding.folded.filter(|folded| hash16("alcove/1 folded", &[&folded.save()]) == hash)?;
         let _in_the_old_one = self.commit();
         let seat = self.document.seat();
-        let included = super::written_at(&self.document, &folding.heads);
+        let included = super::written_at(&self.document, seat, &folding.heads);
         let mine = std::mem::replace(&mut self.document, Document::new(seat));
         let own = rebase(mine, included, &mut folded);
         self.document = folded;

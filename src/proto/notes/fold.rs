@@ -9,6 +9,7 @@ use super::document::{ChangeBytes, Document, actor, begin};
 use super::edit::{EXPAND, append_action, append_agenda};
 use super::placement::Placement;
 use super::view::{Roots, View};
+use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
 use automerge::marks::Mark;
 use automerge::transaction::Transactable;
@@ -43,10 +44,10 @@ fn rewrite(writing: &mut impl Transactable, roots: &Roots, view: &View) {
     view.actions.iter().try_for_each(|item| append_action(writing, roots, item)).expect(FRESH);
 }
 
-/// How many of its own changes a seat's notes hold at `heads`: what a fold there includes of them. Heads unknown here are passed over.
-pub fn written_at(notes: &Document, heads: &[[u8; 32]]) -> u64 {
+/// How many changes of a seat there are at `heads`: what a fold there includes of them. Heads unknown here are passed over.
+pub fn written_at(notes: &Document, seat: SeatId, heads: &[[u8; 32]]) -> u64 {
     let known: Vec<ChangeHash> = heads.iter().filter(|head| notes.has(head)).map(|head| ChangeHash(*head)).collect();
-    let mine = ActorId::from(actor(notes.seat(), notes.generation()));
+    let mine = ActorId::from(actor(seat, notes.generation()));
     let count = |changes: Vec<ChangeMetadata>| changes.iter().filter(|change| *change.actor == mine).count() as u64;
     count(notes.settled.get_changes_meta(&[])) - count(notes.settled.get_changes_meta(&known))
 }

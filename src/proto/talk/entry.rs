@@ -160,6 +160,45 @@ pub struct Head {
     pub chain: [u8; 16],
 }
 
+/// A place in a line as members tell each other of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Item {
+    /// What stands there.
+    Entry(Entry),
+    /// What stood there is folded away; the chain goes on from here. The next entry's signature proves it.
+    Folded {
+        /// Whose line.
+        seat: SeatNumber,
+        /// Which place.
+        head: Head,
+    },
+}
+
+impl Item {
+    /// Whose line.
+    pub fn seat(&self) -> SeatNumber {
+        match self {
+            Item::Entry(entry) => entry.seat,
+            Item::Folded { seat, .. } => *seat,
+        }
+    }
+
+    /// Which place.
+    pub fn number(&self) -> u32 {
+        match self {
+            Item::Entry(entry) => entry.number,
+            Item::Folded { head, .. } => head.number,
+        }
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Item::Entry(entry) => Some(entry),
+            Item::Folded { .. } => None,
+        }
+    }
+}
+
 /// All lines of a room.
 #[derive(Default, Debug)]
 pub struct Log {
@@ -172,8 +211,8 @@ struct Line {
     key: [u8; 32],
     base: Head,
     head: Head,
-    entries: VecDeque<Entry>,
-    waiting: BTreeMap<u32, Entry>,
+    items: VecDeque<Item>,
+    waiting: BTreeMap<u32, Item>,
 }
 
 /// How signatures are checked: `(key, domain, message, signature)`.
@@ -182,7 +221,7 @@ pub type Verify = fn(&[u8; 32], &str, &[u8], &[u8; 64]) -> bool;
 impl Log {
     /// Opens the line of the next seat, from `base` on.
     pub fn open_line(&mut self, seat: SeatId, key: [u8; 32], base: Head) {
-        self.lines.push(Line { seat, key, base, head: base, entries: VecDeque::new(), waiting: BTreeMap::new() });
+        self.lines.push(Line { seat, key, base, head: base, items: VecDeque::new(), waiting: BTreeMap::new() });
     }
 
     /// The head of a line; all zero if there is none.
@@ -203,20 +242,15 @@ impl Log {
         digest
     }
 
-    /// How many entries there ever were.
-    pub fn count(&self) -> u64 {
-        self.lines.iter().map(|line| u64::from(line.head.number)).sum()
-    }
-
     /// The entries that are still held, in the order of seats.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.lines.iter().flat_map(|line| &line.entries)
+        self.lines.iter().flat_map(|line| &line.items).filter_map(Item::entry)
     }
 
-    /// Adds the next entry of our own line, as made by [`Log::next_parts`] and signed.
-    pub fn append(&mut self, entry: Entry) {
-        if let Some(line) = self.lines.get_mut(usize::from(entry.seat)) {
-            line.push(entry);
+    /// Adds the next item of a line without checking it: our own, or one that was checked before a restart.
+    pub fn append(&mut self, item: Item) {
+        if let Some(line) = self.lines.get_mut(usize::from(item.seat())) {
+            line.push(item);
         }
     }
 
@@ -226,48 +260,51 @@ impl Log {
         (head.number + 1, head.chain)
     }
 
-    /// Takes an entry from a peer. Gives those that are now in order, to be acted on.
+    /// Takes an item from a peer. Gives those that are now in order, to be acted on.
     ///
     /// # Errors
     /// [`Fault::Forged`] if the signature does not fit this seat, number and chain: forged, or the seat said two things in one place;
     /// [`Fault::TooMuch`] for an entry over its bounds or too far ahead; [`Fault::OutOfPlace`] for an unknown seat.
-    pub fn receive(&mut self, room: &[u8; 16], entry: Entry, verify: Verify) -> Result<Vec<Entry>, Fault> {
-        if encode(&entry.body).len() > ENTRY_BYTES_MAX {
+    pub fn receive(&mut self, room: &[u8; 16], item: Item, verify: Verify) -> Result<Vec<Item>, Fault> {
+        if item.entry().is_some_and(|entry| encode(&entry.body).len() > ENTRY_BYTES_MAX) {
             return Err(Fault::TooMuch("entry"));
         }
-        let line = self.lines.get_mut(usize::from(entry.seat)).ok_or(Fault::OutOfPlace("entry"))?;
-        if entry.number <= line.head.number || line.waiting.contains_key(&entry.number) {
+        let line = self.lines.get_mut(usize::from(item.seat())).ok_or(Fault::OutOfPlace("entry"))?;
+        let number = item.number();
+        if number <= line.head.number || line.waiting.contains_key(&number) {
             return Ok(Vec::new());
         }
-        if entry.number - line.head.number > LINE_WAITING_MAX {
+        if number - line.head.number > LINE_WAITING_MAX {
             return Err(Fault::TooMuch("entries ahead"));
         }
-        line.waiting.insert(entry.number, entry);
+        line.waiting.insert(number, item);
         let mut ready = Vec::new();
-        while let Some(entry) = line.waiting.remove(&(line.head.number + 1)) {
-            let message = Entry::signed_parts(room, line.seat, entry.number, &line.head.chain, &entry.body);
-            if !verify(&line.key, "entry", &message, &entry.signature.to_bytes()) {
-                // Keep nothing of what came behind it either: it will be asked for again and come from somebody else.
+        while let Some(item) = line.waiting.remove(&(line.head.number + 1)) {
+            if !item.entry().is_none_or(|entry| line.holds(room, entry, verify)) {
+                // Keep nothing unproven, before it or behind: it will be asked for again and come from somebody else.
                 line.waiting.clear();
+                line.drop_unproven();
                 return if ready.is_empty() { Err(Fault::Forged("entry")) } else { Ok(ready) };
             }
-            line.push(entry.clone());
-            ready.push(entry);
+            line.push(item.clone());
+            ready.push(item);
         }
         Ok(ready)
     }
 
     /// What somebody with these numbers lacks and we hold, at most `bytes_max` of it, oldest first.
-    pub fn missing(&self, numbers: &[u32], bytes_max: usize) -> Vec<Entry> {
+    pub fn missing(&self, numbers: &[u32], bytes_max: usize) -> Vec<Item> {
         let mut left = bytes_max;
         let lines = self.lines.iter().enumerate();
         lines
             .flat_map(|(seat, line)| {
                 let known = numbers.get(seat).copied().unwrap_or(0);
-                line.entries.iter().filter(move |entry| entry.number > known)
+                // Below the base nothing can be shown, and what follows would not fit on.
+                let reachable = known >= line.base.number;
+                line.items.iter().filter(move |item| reachable && item.number() > known)
             })
-            .take_while(|entry| {
-                let size = encode(entry).len();
+            .take_while(|item| {
+                let size = encode(item).len();
                 let fits = size <= left;
                 left = left.saturating_sub(size);
                 fits
@@ -281,18 +318,23 @@ impl Log {
         numbers.iter().enumerate().any(|(seat, number)| *number > self.head(seat as SeatNumber).number)
     }
 
-    /// Lets go of every entry for which `keep` says no, from the front of each line only: what is kept stays gapless.
-    pub fn compact(&mut self, keep: impl Fn(&Entry) -> bool) -> Vec<(SeatNumber, u32)> {
-        let mut gone = Vec::new();
+    /// Lets go of every entry for which `fold` says yes; its place and the chain stay. Gives what stands there now.
+    pub fn fold(&mut self, fold: impl Fn(&Entry) -> bool) -> Vec<Item> {
+        let mut folded = Vec::new();
         for line in &mut self.lines {
-            while line.entries.front().is_some_and(|entry| !keep(entry)) {
-                if let Some(entry) = line.entries.pop_front() {
-                    line.base = Head { number: entry.number, chain: entry.chained(&line.base.chain) };
-                    gone.push((entry.seat, entry.number));
+            let mut before = line.base;
+            for item in &mut line.items {
+                let after = item.after(&before);
+                if let Item::Entry(entry) = item
+                    && fold(entry)
+                {
+                    *item = Item::Folded { seat: entry.seat, head: after };
+                    folded.push(item.clone());
                 }
+                before = after;
             }
         }
-        gone
+        folded
     }
 
     /// Where each line begins, for a restart.
@@ -305,25 +347,35 @@ impl Log {
         let kept = self.lines.iter().enumerate().take_while(|(place, line)| keep(*place as SeatNumber, line.seat)).count();
         self.lines.truncate(kept);
     }
+}
 
-    /// Takes over from a member who held more: skips what is compacted there and missing here. Lines that are ahead stay.
-    pub fn skip_to(&mut self, bases: &[Head]) -> bool {
-        let mut skipped = false;
-        for (line, base) in self.lines.iter_mut().zip(bases) {
-            if base.number > line.head.number {
-                (line.base, line.head, skipped) = (*base, *base, true);
-                line.entries.clear();
-                line.waiting.retain(|number, _| *number > base.number);
-            }
+impl Item {
+    /// The head of a line after this item.
+    fn after(&self, before: &Head) -> Head {
+        match self {
+            Item::Entry(entry) => Head { number: entry.number, chain: entry.chained(&before.chain) },
+            Item::Folded { head, .. } => *head,
         }
-        skipped
     }
 }
 
 impl Line {
-    fn push(&mut self, entry: Entry) {
-        self.head = Head { number: entry.number, chain: entry.chained(&self.head.chain) };
-        self.entries.push_back(entry);
+    fn push(&mut self, item: Item) {
+        self.head = item.after(&self.head);
+        self.items.push_back(item);
+    }
+
+    fn holds(&self, room: &[u8; 16], entry: &Entry, verify: Verify) -> bool {
+        let message = Entry::signed_parts(room, self.seat, entry.number, &self.head.chain, &entry.body);
+        verify(&self.key, "entry", &message, &entry.signature.to_bytes())
+    }
+
+    /// Takes back folded places at the end, which no signature has proven yet.
+    fn drop_unproven(&mut self) {
+        while matches!(self.items.back(), Some(Item::Folded { .. })) {
+            self.items.pop_back();
+        }
+        self.head = self.items.iter().fold(self.base, |before, item| item.after(&before));
     }
 }
 
@@ -342,15 +394,15 @@ mod tests {
         log
     }
 
-    fn say(log: &mut Log, seat: SeatNumber, text: &str) -> Entry {
+    fn say(log: &mut Log, seat: SeatNumber, text: &str) -> Item {
         let (number, chain) = log.next(seat);
         let body = Body::Say { text: text.into() };
         let message = Entry::signed_parts(&[0; 16], SeatId([seat; 16]), number, &chain, &body);
         let mut signature = [0; 64];
         signature[..16].copy_from_slice(&hash16("entry", &[&[seat; 32], &message]));
-        let entry = Entry { seat, number, body, signature: signature.into() };
-        log.append(entry.clone());
-        entry
+        let item = Item::Entry(Entry { seat, number, body, signature: signature.into() });
+        log.append(item.clone());
+        item
     }
 
     #[test]
@@ -379,26 +431,42 @@ mod tests {
     fn a_forged_entry_is_refused_and_the_true_one_still_comes_in() {
         let (mut author, mut reader) = (log(), log());
         let entry = say(&mut author, 0, "true");
-        let forged = Entry { body: Body::Say { text: "false".into() }, ..entry.clone() };
+        let Item::Entry(said) = entry.clone() else { unreachable!() };
+        let forged = Item::Entry(Entry { body: Body::Say { text: "false".into() }, ..said });
         assert_eq!(reader.receive(&[0; 16], forged, verify), Err(Fault::Forged("entry")));
         assert_eq!(reader.receive(&[0; 16], entry.clone(), verify), Ok(vec![entry]));
     }
 
     #[test]
-    fn numbers_alone_tell_what_is_missing_and_compaction_keeps_lines_gapless() {
+    fn numbers_alone_tell_what_is_missing() {
         let (mut author, mut reader) = (log(), log());
-        let entries: Vec<_> = (0..10).map(|n| say(&mut author, 1, &n.to_string())).collect();
-        for entry in &entries[..4] {
-            reader.receive(&[0; 16], entry.clone(), verify).unwrap();
+        let items: Vec<_> = (0..10).map(|n| say(&mut author, 1, &n.to_string())).collect();
+        for item in &items[..4] {
+            reader.receive(&[0; 16], item.clone(), verify).unwrap();
         }
         assert!(reader.lacks(&[0, 10]) && !author.lacks(&[0, 4]));
-        assert_eq!(author.missing(&[0, 4], 1 << 20), entries[4..]);
-        assert_eq!(author.compact(|entry| entry.number > 6).len(), 6);
-        assert_eq!(author.missing(&[0, 4], 1 << 20), entries[6..], "the rest comes with the document");
-        assert!(reader.skip_to(&author.bases()));
-        for entry in &entries[6..] {
-            reader.receive(&[0; 16], entry.clone(), verify).unwrap();
+        assert_eq!(author.missing(&[0, 4], 1 << 20), items[4..]);
+    }
+
+    #[test]
+    fn what_is_folded_away_leaves_its_place_and_the_rest_is_still_proven() {
+        let (mut author, mut reader) = (log(), log());
+        let items: Vec<_> = (0..10).map(|n| say(&mut author, 1, &n.to_string())).collect();
+        let even = |entry: &Entry| matches!(&entry.body, Body::Say { text } if text.parse::<u32>().unwrap() % 2 == 0);
+        assert_eq!(author.fold(even).len(), 5);
+        for item in author.missing(&[0, 0], 1 << 20) {
+            reader.receive(&[0; 16], item, verify).unwrap();
         }
-        assert_eq!(reader.digest(), author.digest());
+        assert_eq!((reader.digest(), reader.entries().count()), (author.digest(), 5));
+
+        // A folded place with a false chain: the next entry does not fit on it, and the true items still come in.
+        let mut misled = log();
+        let lie = Item::Folded { seat: 1, head: Head { number: 1, chain: [9; 16] } };
+        assert_eq!(misled.receive(&[0; 16], lie, verify).unwrap().len(), 1);
+        assert_eq!(misled.receive(&[0; 16], items[1].clone(), verify), Err(Fault::Forged("entry")));
+        for item in &items {
+            misled.receive(&[0; 16], item.clone(), verify).unwrap();
+        }
+        assert_eq!(misled.digest(), author.digest());
     }
 }

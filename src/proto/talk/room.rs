@@ -11,7 +11,7 @@ mod view;
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
-use super::entry::{Body, Entry, Head, Log, ProposalId, SeatNumber, Sig};
+use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::roster::{Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
@@ -46,8 +46,10 @@ enum Message {
     Ask { numbers: Vec<u32> },
     /// What somebody types, before it is a change.
     Preview(Preview),
-    /// For one who missed what is folded away: where the lines begin now, and the document.
-    Skip { bases: Vec<Head>, generation: u32, document: Vec<u8> },
+    /// Somebody lacks what a fold included: send the document.
+    WantDocument,
+    /// The document of this fold, and how many changes of each seat it took in.
+    Document { generation: u32, folded: Vec<u64>, document: Vec<u8> },
     /// Steps to a new term.
     Step(Step),
 }
@@ -160,6 +162,7 @@ struct Meta {
     opened: WallTime,
     remaining: Duration,
     bases: Vec<Head>,
+    folded: Vec<u64>,
     read_only: bool,
     to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
     succession: Succession,
@@ -198,8 +201,8 @@ pub enum Effect {
     },
     /// Somebody types.
     Preview(Preview),
-    /// Somebody lacks what is folded away.
-    SkipWanted,
+    /// Somebody lacks what a fold included.
+    DocumentWanted,
     /// A word of the fold, by this seat.
     Fold(SeatNumber, Body),
     /// Everybody agreed: erase.
@@ -344,6 +347,7 @@ impl Room {
             opened,
             remaining,
             bases: heads,
+            folded: Vec::new(),
             read_only: false,
             to_tell: Vec::new(),
             succession: Succession::default(),
@@ -403,7 +407,7 @@ impl Room {
         let bases = meta.bases.iter().copied().chain(std::iter::repeat(Head::default()));
         meta.roster.seats().zip(bases).for_each(|((_, seat), base)| log.open_line(seat.id, seat.key, base));
         let entries = records.iter().filter(|(name, _)| name.starts_with(b"e/"));
-        for entry in entries.filter_map(|(_, value)| decode::<Entry>(value, "entry").ok()) {
+        for entry in entries.filter_map(|(_, value)| decode::<Item>(value, "entry").ok()) {
             log.append(entry);
         }
         let mut room = Room::with(now, talk, group, keys, meta, log);
@@ -559,9 +563,13 @@ impl Room {
                 self.take_beacon(cx, &beacon, via);
                 Ok(Vec::new())
             }
-            Message::Ask { numbers } => Ok(self.take_ask(cx, &numbers)),
+            Message::Ask { numbers } => {
+                self.take_ask(cx, &numbers);
+                Ok(Vec::new())
+            }
             Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
-            Message::Skip { bases, generation, document } => Ok(self.take_skip(cx, &bases, generation, document)),
+            Message::WantDocument => Ok(vec![Effect::DocumentWanted]),
+            Message::Document { generation, folded, document } => Ok(self.take_document(generation, &folded, document)),
             Message::Step(step) => self.take_step(cx, step),
         }
     }
@@ -573,13 +581,15 @@ impl Room {
                 if let Some(number) = self.meta.roster.number(from) {
                     self.hear(cx.now, number, via);
                 }
-                let entries: Vec<Entry> = decode(&plaintext, "entries")?;
+                let items: Vec<Item> = decode(&plaintext, "entries")?;
                 let mut effects = Vec::new();
-                for entry in entries {
-                    self.answered.insert((entry.seat, entry.number), cx.now);
-                    for ready in self.log.receive(&self.room, entry, verify_entry)? {
-                        self.persist_entry(cx, &ready);
-                        effects.extend(self.act(cx, ready)?);
+                for item in items {
+                    self.answered.insert((item.seat(), item.number()), cx.now);
+                    for ready in self.log.receive(&self.room, item, verify_entry)? {
+                        self.persist_item(cx, &ready);
+                        if let Item::Entry(entry) = ready {
+                            effects.extend(self.act(cx, entry)?);
+                        }
                     }
                 }
                 effects.extend(self.retry_held_commit(cx)?);
@@ -620,41 +630,27 @@ impl Room {
         }
     }
 
-    fn take_ask(&mut self, cx: &mut Cx<'_>, numbers: &[u32]) -> Vec<Effect> {
+    fn take_ask(&mut self, cx: &mut Cx<'_>, numbers: &[u32]) {
         if self.log.lacks(numbers) {
             let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
             self.ask_at.get_or_insert(cx.now + delay);
         }
         let now = cx.now;
         self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
-        let missing: Vec<_> = self
-            .log
-            .missing(numbers, ANSWER_BYTES_MAX)
-            .into_iter()
-            .filter(|e| !self.answered.contains_key(&(e.seat, e.number)))
-            .collect();
+        let unanswered = |item: &Item| !self.answered.contains_key(&(item.seat(), item.number()));
+        let missing: Vec<_> = self.log.missing(numbers, ANSWER_BYTES_MAX).into_iter().filter(unanswered).collect();
         for batch in batches(missing) {
-            batch.iter().for_each(|entry| {
-                self.answered.insert((entry.seat, entry.number), now);
-            });
-            self.send_entries(cx, &batch);
+            self.answered.extend(batch.iter().map(|item| ((item.seat(), item.number()), now)));
+            self.send_items(cx, &batch);
         }
-        let known = |seat: usize| numbers.get(seat).copied().unwrap_or(0);
-        let folded_away = self.log.bases().iter().enumerate().any(|(seat, base)| known(seat) < base.number);
-        if folded_away { vec![Effect::SkipWanted] } else { Vec::new() }
     }
 
-    fn take_skip(&mut self, cx: &mut Cx<'_>, bases: &[Head], generation: u32, document: Vec<u8>) -> Vec<Effect> {
-        let base = bases.get(usize::from(self.meta.me)).map_or(0, |head| head.number);
-        let mine = |entry: &&Entry| entry.seat == self.meta.me && entry.number <= base && matches!(entry.body, Body::Change { .. });
-        let included = self.log.entries().filter(mine).count() as u64;
-        let wanted = std::mem::take(&mut self.wants_document);
-        if !self.log.skip_to(bases) && !wanted {
-            return Vec::new();
+    fn take_document(&mut self, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
+        let included = folded.get(usize::from(self.meta.me)).copied().unwrap_or(0);
+        match std::mem::take(&mut self.wants_document) {
+            true => vec![Effect::Document { generation, included, bytes: document }],
+            false => Vec::new(),
         }
-        self.meta.bases = self.log.bases();
-        self.persist(cx);
-        vec![Effect::Document { generation, included, bytes: document }]
     }
 
     /// Acts on an entry that is new and in order: ours as well as others'.
@@ -740,9 +736,10 @@ impl Room {
         let message = Entry::signed_parts(&self.room, self.keys.id(), number, &chain, &body);
         let signature = self.keys.sign("entry", &[&message]).into();
         let entry = Entry { seat: self.meta.me, number, body, signature };
-        self.log.append(entry.clone());
-        self.persist_entry(cx, &entry);
-        self.send_entries(cx, std::slice::from_ref(&entry));
+        let item = Item::Entry(entry.clone());
+        self.log.append(item.clone());
+        self.persist_item(cx, &item);
+        self.send_items(cx, &[item]);
         // Our own entries are made to hold, and a change of ours is in the document already.
         let effects = match &entry.body {
             Body::Change { .. } => Vec::new(),
@@ -752,8 +749,8 @@ impl Room {
         effects
     }
 
-    fn send_entries(&mut self, cx: &mut Cx<'_>, entries: &[Entry]) {
-        let Ok(sealed) = self.group.seal(cx.rng, &encode(&entries)) else { return };
+    fn send_items(&mut self, cx: &mut Cx<'_>, items: &[Item]) {
+        let Ok(sealed) = self.group.seal(cx.rng, &encode(&items)) else { return };
         self.persist_group(cx);
         let post = Post::new(&self.current_keys(), &Message::Sealed(sealed)).with_mailbox(self.mailbox(cx), self.talk);
         cx.post(post);
@@ -774,18 +771,22 @@ impl Room {
         }
     }
 
-    /// Sends the beginning of all lines and the document to whoever missed what is folded away.
-    pub fn send_skip(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
-        let skip = Message::Skip { bases: self.log.bases(), generation, document };
-        cx.post(Post::new(&self.current_keys(), &skip).with_mailbox(self.mailbox(cx), self.talk));
+    /// Sends the document to whoever lacks what a fold included.
+    pub fn send_document(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
+        let document = Message::Document { generation, folded: self.meta.folded.clone(), document };
+        cx.post(Post::new(&self.current_keys(), &document).with_mailbox(self.mailbox(cx), self.talk));
     }
 
-    /// Lets go of changes of former generations.
-    pub fn compact(&mut self, cx: &mut Cx<'_>, generation: u32) {
-        let folded = |entry: &Entry| matches!(&entry.body, Body::Change { generation: of, .. } if *of < generation);
-        let gone = self.log.compact(|entry| !folded(entry));
-        self.meta.bases = self.log.bases();
-        gone.iter().for_each(|(seat, number)| cx.delete(Scope::Talk(self.talk), &entry_name(*seat, *number)));
+    /// Remembers how many changes of each seat the fold took in.
+    pub fn note_fold(&mut self, folded: Vec<u64>) {
+        self.meta.folded = folded;
+    }
+
+    /// Lets go of changes of former generations: only their places stay.
+    pub fn fold_log(&mut self, cx: &mut Cx<'_>, generation: u32) {
+        let former = |entry: &Entry| matches!(&entry.body, Body::Change { generation: of, .. } if *of < generation);
+        let folded = self.log.fold(former);
+        folded.iter().for_each(|item| self.persist_item(cx, item));
         self.persist(cx);
     }
 
@@ -968,8 +969,8 @@ impl Room {
         }
     }
 
-    fn persist_entry(&self, cx: &mut Cx<'_>, entry: &Entry) {
-        cx.put(Scope::Talk(self.talk), &entry_name(entry.seat, entry.number), entry);
+    fn persist_item(&self, cx: &mut Cx<'_>, item: &Item) {
+        cx.put(Scope::Talk(self.talk), &entry_name(item.seat(), item.number()), item);
     }
 
     fn stub(&self, bucket: u16) -> Stub {
@@ -1050,19 +1051,19 @@ fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 6
     verify(key, domain, &[message], signature)
 }
 
-/// Entries in portions that each fill a large parcel at most, if they can.
-fn batches(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
-    let mut batches: Vec<Vec<Entry>> = Vec::new();
+/// Items in portions that each fill a large parcel at most, if they can.
+fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut batches: Vec<Vec<Item>> = Vec::new();
     let mut room_left = 0;
-    for entry in entries {
-        let size = encode(&entry).len();
+    for item in items {
+        let size = encode(&item).len();
         if size > room_left {
             batches.push(Vec::new());
             room_left = 3_000;
         }
         room_left = room_left.saturating_sub(size);
         if let Some(batch) = batches.last_mut() {
-            batch.push(entry);
+            batch.push(item);
         }
     }
     batches

@@ -95,7 +95,7 @@ fn what_i_wrote_after_the_fold_is_carried_over_once() {
     let expected = { Document::load(&mine.save(), seat(1), 0).map(|_| mine.view()).unwrap() };
 
     let (mut my_fold, mut their_fold) = (fold(&mine, &heads, b"talk").unwrap(), fold(&theirs, &heads, b"talk").unwrap());
-    assert_eq!((written_at(&mine, &heads), written_at(&theirs, &heads)), (1, 0));
+    assert_eq!((written_at(&mine, mine.seat(), &heads), written_at(&theirs, theirs.seat(), &heads)), (1, 0));
     rebase(mine, 1, &mut my_fold);
     rebase(theirs, 0, &mut their_fold);
     let mut both = [my_fold, their_fold];
@@ -111,7 +111,7 @@ fn a_seat_that_was_away_loses_no_character_to_a_fold_it_has_not_seen() {
         let mut replicas = history(3, 20, &mut rng);
         sync_all(&mut replicas);
         let mut away = replicas.pop().unwrap();
-        let included = written_at(&away, &away.heads());
+        let included = written_at(&away, away.seat(), &away.heads());
         // The others go on and fold; the one that is away goes on as well. Its new characters are its own alone.
         for _ in 0..6 {
             let one = rng.below(2) as usize;
@@ -153,7 +153,7 @@ fn a_rebase_onto_the_same_view_gives_the_same_view() {
         let mut replicas = history(2, 15, &mut rng);
         sync_all(&mut replicas);
         let mut mine = replicas.remove(0);
-        let (heads, included) = (mine.heads(), written_at(&mine, &mine.heads()));
+        let (heads, included) = (mine.heads(), written_at(&mine, mine.seat(), &mine.heads()));
         let mut folded = fold(&mine, &heads, b"talk").unwrap();
         (0..6).for_each(|_| drop(random_change(&mut mine, &mut rng)));
         let expected = mine.view();
