@@ -41,7 +41,13 @@ pub struct Faults {
 impl Default for Faults {
     fn default() -> Faults {
         let (ms, none) = (Duration::from_millis, 0);
-        Faults { delay: (ms(1), ms(20)), break_one_in: none, duplicate_one_in: none, relay_delay: (ms(20), ms(80)), overtake_one_in: none }
+        Faults {
+            delay: (ms(1), ms(20)),
+            break_one_in: none,
+            duplicate_one_in: none,
+            relay_delay: (ms(20), ms(80)),
+            overtake_one_in: none,
+        }
     }
 }
 

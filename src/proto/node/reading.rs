@@ -4,7 +4,7 @@ use super::Node;
 use crate::proto::cx::Via;
 use crate::proto::error::Fault;
 use crate::proto::id::{LinkId, TalkId};
-use crate::proto::io::{Event, Scope};
+use crate::proto::io::Event;
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::{Certificate, Ending};
 use crate::proto::talk::door::{self, Door};
@@ -77,7 +77,7 @@ impl Node {
                 None => Ok(()),
             },
             _ => match self.assemblers.entry(reader).or_default().take(&content) {
-                Ok(Some(message)) => self.read_message(reader, &message, link, via),
+                Ok(Some(message)) => self.read_message(reader, &message, parcel, link, via),
                 Ok(None) => Ok(()),
                 Err(fault) => Err(fault),
             },
@@ -87,7 +87,14 @@ impl Node {
         }
     }
 
-    fn read_message(&mut self, reader: Reader, message: &[u8], link: Option<LinkId>, via: Via) -> Result<(), Fault> {
+    fn read_message(
+        &mut self,
+        reader: Reader,
+        message: &[u8],
+        parcel: &Parcel,
+        link: Option<LinkId>,
+        via: Via,
+    ) -> Result<(), Fault> {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
@@ -113,18 +120,7 @@ impl Node {
             }
             Reader::Receipt(talk) => {
                 let token: [u8; 16] = decode(message, "confirmation")?;
-                let Some(receipt) = self.receipts.get_mut(&talk) else { return Ok(()) };
-                if receipt.confirm(&token) {
-                    let (receipt, (confirmed, of)) = (receipt.clone(), receipt.confirmations());
-                    self.with_cx(|parts, cx| {
-                        cx.put(Scope::Durable, &super::talks::receipt_name(talk), &receipt);
-                        if confirmed == of {
-                            // Nobody is away any more who would need the certificate.
-                            parts.mailbox.withdraw(cx, talk);
-                        }
-                    });
-                    self.tell(Event::TalkErased(talk));
-                }
+                self.confirm(talk, &token, (via == Via::Link).then_some(parcel));
                 Ok(())
             }
             Reader::Room(_) => Ok(()),

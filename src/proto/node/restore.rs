@@ -49,6 +49,7 @@ impl Node {
                 Err(_) => node.corrupt(&format!("stub of talk {talk}")),
             }
         }
+        node.repeat_last_words();
         node.upkeep();
         node
     }

@@ -184,16 +184,6 @@ impl Node {
         }
     }
 
-    fn expire_receipts(&mut self) {
-        let hours = self.clock.believed(self.now).hours();
-        let over: Vec<_> =
-            self.receipts.iter().filter(|(_, receipt)| receipt.marker_until_hours < hours).map(|(id, _)| *id).collect();
-        for id in over {
-            self.receipts.remove(&id);
-            self.with_cx(|_, cx| cx.delete(Scope::Durable, &super::talks::receipt_name(id)));
-        }
-    }
-
     /// Sets the next deadline.
     pub(super) fn schedule(&mut self) {
         let talk = |talk: &crate::proto::talk::Talk| match &talk.stage {
