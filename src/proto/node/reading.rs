@@ -64,7 +64,7 @@ impl Node {
         }
     }
 
-    fn read(&mut self, parcel: &Parcel, link: Option<LinkId>, via: Via) {
+    pub(super) fn read(&mut self, parcel: &Parcel, link: Option<LinkId>, via: Via) {
         let Some((reader, content)) = self.recognise(parcel) else { return };
         let result = match reader {
             Reader::Room(talk) => match self.with_room(talk, |room, cx| room.receive(cx, &content, via)) {
@@ -129,6 +129,7 @@ impl Node {
 
     fn read_request(&mut self, talk: TalkId, number: usize, message: &[u8], via: Via) -> Result<(), Fault> {
         let sealed: Vec<u8> = decode(message, "seat request")?;
+        let round = self.hosting_round(talk);
         let founding = self.with_cx(|parts, cx| match parts.talks.get_mut(&talk).map(|talk| &mut talk.stage) {
             Some(Stage::Hosting(hosting)) => hosting.receive(cx, talk, &sealed, via == Via::Relay),
             Some(Stage::Open(room)) => match room.doors().get(number) {
@@ -137,6 +138,9 @@ impl Node {
             },
             Some(Stage::Drafted(_) | Stage::Waiting(_)) | None => Ok(None),
         });
+        if self.hosting_round(talk) != round {
+            self.remember_stage(talk);
+        }
         if let Some(founding) = founding.transpose()?.flatten() {
             self.open_founded(talk, founding);
         } else {

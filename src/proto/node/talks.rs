@@ -45,6 +45,14 @@ impl Node {
         });
     }
 
+    /// Which draw a talk of ours is at, while people gather.
+    pub(super) fn hosting_round(&self, talk: TalkId) -> Option<u32> {
+        match &self.talks.get(&talk)?.stage {
+            Stage::Hosting(hosting) => Some(hosting.round()),
+            Stage::Drafted(_) | Stage::Waiting(_) | Stage::Open(_) => None,
+        }
+    }
+
     /// Remembers the stage of a talk whose room is not open.
     pub(super) fn remember_stage(&mut self, talk: TalkId) {
         self.with_cx(|parts, cx| {

@@ -139,6 +139,7 @@ impl Node {
         let (now, wall, doubted) = (self.now, self.clock.believed(self.now), self.clock.is_doubted());
         let ids: Vec<_> = self.talks.keys().copied().collect();
         for id in ids {
+            let round = self.hosting_round(id);
             let over = self.with_cx(|parts, cx| {
                 let Some(talk) = parts.talks.get_mut(&id) else { return false };
                 let past = |hours: u32| !doubted && wall >= WallTime::from_hours(hours);
@@ -162,6 +163,9 @@ impl Node {
                     }
                 }
             });
+            if self.hosting_round(id) != round {
+                self.remember_stage(id);
+            }
             if over == Some(true) {
                 self.end_talk(id, Ending::Expired, None);
             }
