@@ -7,7 +7,7 @@
 use super::Node;
 use super::talks::{post_card, receipt_name};
 use crate::proto::config::MARKER_HOURS;
-use crate::proto::cx::Post;
+use crate::proto::cx::{Post, Via};
 use crate::proto::id::TalkId;
 use crate::proto::io::{Event, Output, Persist, Scope};
 use crate::proto::talk::Stage;
@@ -49,6 +49,14 @@ impl Node {
         self.drop_talk(id);
         last.into_iter().for_each(|(parcels, post)| self.send_sealed(&post, parcels));
         self.tell(Event::TalkErased(id));
+        self.read_early_confirmations(id);
+    }
+
+    /// Others may have confirmed before we knew of the end: what they said is carried, and nobody here could read it.
+    fn read_early_confirmations(&mut self, id: TalkId) {
+        let Some(keys) = self.receipts.get(&id).map(|receipt| receipt.afterlife.receipt_keys()) else { return };
+        let early: Vec<_> = self.mesh.carried_parcels().filter(|parcel| keys.recognises(parcel)).cloned().collect();
+        early.iter().for_each(|parcel| self.read(parcel, None, Via::Link));
     }
 
     /// Forgets a talk without a word, and withdraws what was left at the relay for it.
@@ -79,8 +87,8 @@ impl Node {
         }
         let is_awaited = receipt.is_awaited();
         if !is_awaited {
-            // Nobody is away any more who would need the certificate. The confirmations lie where they are.
-            receipt.words.clear();
+            // Nobody is away any more who would need the certificate. Ours to confirm may still be on its way to somebody.
+            receipt.words.retain(|word| !word.is_withdrawn);
         }
         let (receipt, now) = (receipt.clone(), self.now);
         self.with_cx(|parts, cx| {
