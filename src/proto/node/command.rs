@@ -154,8 +154,8 @@ impl Node {
                 });
             }
         }
-        self.send_posts();
         self.forget_talk(talk);
+        self.send_posts();
         self.upkeep();
         Ok(())
     }
@@ -330,9 +330,7 @@ impl Node {
     /// [`Refused::NotOpen`].
     pub fn leave(&mut self, talk: TalkId) -> Result<(), Refused> {
         self.check_open(talk)?;
-        self.with_cx(|parts, cx| parts.mailbox.withdraw(cx, talk));
         self.with_room(talk, |room, cx| room.leave(cx));
-        self.send_posts();
         self.end_talk(talk, Ending::Left, None);
         self.upkeep();
         Ok(())

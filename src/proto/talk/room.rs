@@ -796,7 +796,7 @@ impl Room {
             term: self.meta.term,
             epoch: self.group.epoch(),
             digest: self.log.digest(),
-            wall_minutes: cx.wall.minutes(),
+            wall_minutes: cx.shown.minutes(),
         };
         // The epoch before knows us too: whoever lags there learns that there is a commit to ask for.
         let post = Post::new(&self.current_keys(), &Message::Beacon(beacon)).ephemeral();
