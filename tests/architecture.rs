@@ -85,6 +85,33 @@ fn every_file_fits_in_the_head() {
 }
 
 #[test]
+fn every_invariant_names_tests_that_exist() {
+    let sources = all_sources();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("the page is there");
+    assert!(page.lines().count() <= 300, "ARCHITECTURE.md is to be read in one go");
+    let invariants = invariants(&page);
+    assert!(invariants.len() > 40, "the invariants were found");
+    let exists = |name: &str| sources.iter().any(|source| has_test(&source.text, name));
+    for (place, invariant) in invariants.iter().enumerate() {
+        let tests = tests_named(invariant);
+        let number = format!("{}.", place + 1);
+        assert!(invariant.starts_with(&number), "the invariants are numbered: {invariant}");
+        assert!(!tests.is_empty() || invariant.contains("**gap**"), "neither a test nor a gap: {invariant}");
+        let missing: Vec<_> = tests.iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "no such test: {missing:?}");
+    }
+    assert!(!exists("a_test_that_nobody_wrote_is_found"), "control: a name is not enough");
+}
+
+#[test]
+fn the_readme_begins_with_the_tour_and_the_tests() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the page is there");
+    let code = page.split("```").nth(1).expect("there is a block of code");
+    let commands: Vec<_> = code.lines().skip(1).filter_map(|line| line.split(" #").next()).map(str::trim).collect();
+    assert_eq!(commands[..2], ["cargo run --release -- tour", "cargo test --workspace"]);
+}
+
+#[test]
 fn control_the_checker_sees_every_kind_of_bad_line() {
     let bad = [
         ("proto/mesh.rs", "use tokio::sync::mpsc;"),
@@ -379,6 +406,32 @@ fn lettered(text: &str) -> usize {
         Some(_) => letters.next().filter(|(_, letter)| *letter == '\'').map_or(0, |(at, _)| at + 1),
         None => 0,
     }
+}
+
+/// The numbered paragraphs below "Invariants".
+fn invariants(page: &str) -> Vec<String> {
+    let part = page.split("\n## ").find(|part| part.starts_with("Invariants")).unwrap_or_default();
+    let mut invariants: Vec<String> = Vec::new();
+    for line in part.lines() {
+        match invariants.last_mut() {
+            _ if line.starts_with(|first: char| first.is_ascii_digit()) => invariants.push(line.into()),
+            Some(last) if line.starts_with("  ") => last.push_str(line),
+            Some(_) | None => {}
+        }
+    }
+    invariants
+}
+
+/// The names in backticks that can only be those of tests.
+fn tests_named(paragraph: &str) -> Vec<&str> {
+    let is_name = |word: &&str| word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    paragraph.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+/// Whether a test of this name is defined, not only mentioned.
+fn has_test(text: &str, name: &str) -> bool {
+    let function = format!("fn {name}()");
+    text.find(&function).is_some_and(|at| text[..at].trim_end().trim_end_matches("async").trim_end().ends_with(']'))
 }
 
 fn says_what_it_is(text: &str) -> bool {
