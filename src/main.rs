@@ -1,6 +1,6 @@
 //! The one binary.
 
-use alcove::app::{event, headless};
+use alcove::app::{event, headless, tour};
 use alcove::shell::{hardening, relay, vault, worker};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -31,6 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Tour(tour::TourArgs),
     Event(event::EventArgs),
     Relay(relay::Args),
     Node(headless::NodeArgs),
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_if_asked();
     match cli.command {
+        Some(Command::Tour(args)) => tour::run(&args),
         Some(Command::Event(args)) => event::run(args),
         Some(Command::Relay(args)) => relay(args),
         Some(Command::Node(args)) => headless::run(args),

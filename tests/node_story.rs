@@ -2,6 +2,7 @@
 //! together, moves to the table by a picture of a code, is closed by all and is gone.
 
 #[path = "node_story/process.rs"]
+#[allow(dead_code)]
 mod process;
 
 use alcove::proto::io::Scope;

@@ -174,8 +174,10 @@ impl Network {
 
     /// Puts two phones in reach of each other; the link comes up, and comes up again when it breaks.
     pub fn connect(&mut self, a: usize, b: usize) {
-        self.adjacent.insert((a.min(b), a.max(b)), true);
-        self.link(a, b);
+        let pair = (a.min(b), a.max(b));
+        if self.adjacent.insert(pair, true) != Some(true) {
+            self.link(a, b);
+        }
     }
 
     /// Puts every phone in reach of every other.
@@ -185,6 +187,11 @@ impl Network {
                 self.connect(a, b);
             }
         }
+    }
+
+    /// Breaks the links between two phones that stay in reach of each other.
+    pub fn break_link(&mut self, a: usize, b: usize) {
+        self.break_links(a, b);
     }
 
     /// Takes two phones out of reach of each other.
@@ -218,6 +225,11 @@ impl Network {
             Some(writes) => self.phones[phone].cut_after_writes = Some(self.phones[phone].disk.writes + writes),
             None => self.die(phone),
         }
+    }
+
+    /// A phone that was to die after some writes lives on.
+    pub fn spare(&mut self, phone: usize) {
+        self.phones[phone].cut_after_writes = None;
     }
 
     /// The phone starts again from its disk.

@@ -1,4 +1,4 @@
-//! What scenarios begin with: a card, the seats around it, an open room.
+//! Steps that many scenarios share: a card, a full room, notes that agree.
 
 use crate::network::{Network, START};
 use alcove::proto::board::{Pattern, Terms};
@@ -8,7 +8,10 @@ use alcove::proto::node::view::{RoomView, State, TalkView};
 use alcove::proto::notes::Edit;
 use alcove::proto::time::Duration;
 
-/// A card for a talk of at least and at most so many, which ends ten hours after the scenario's start.
+/// Seconds.
+pub const S: fn(u64) -> Duration = Duration::from_secs;
+
+/// What the card says.
 pub fn terms(seats_min: u8, seats_max: u8) -> Terms {
     Terms {
         topic: "What did you stop doing?".into(),
@@ -20,6 +23,42 @@ pub fn terms(seats_min: u8, seats_max: u8) -> Terms {
     }
 }
 
+/// Phone 0 posts a card, the others take a seat; gives everybody's name for the talk once all rooms are open.
+pub fn open_room(network: &mut Network, count: usize, seats_min: u8) -> Vec<TalkId> {
+    let host = network.with(0, |node| node.draft_card(terms(seats_min, 50))).unwrap();
+    let card = network.with(0, |node| node.post_card(host)).unwrap();
+    assert!(network.run_until(S(30), |n| (1..count).all(|phone| !n.node(phone).board().is_empty())), "the card reaches everybody");
+    let mut talks = vec![host];
+    for phone in 1..count {
+        talks.push(network.with(phone, |node| node.take_seat(card)).unwrap());
+    }
+    let all = talks.clone();
+    let open = network
+        .run_until(S(120), |n| (0..count).all(|phone| n.node(phone).talk(all[phone]).is_some_and(|t| t.state == State::Open)));
+    for phone in 0..count {
+        if !open {
+            eprintln!("{phone}: {:?} {:?}", network.node(phone).talk(talks[phone]), network.phones[phone].events);
+        }
+    }
+    assert!(open, "every room opens");
+    talks
+}
+
+/// Whether everybody's notes read so.
+pub fn texts_equal(network: &Network, talks: &[TalkId], text: &str) -> bool {
+    talks.iter().enumerate().all(|(phone, talk)| network.node(phone).notes(*talk).is_some_and(|notes| notes.notes.text == text))
+}
+
+/// What a phone shows of a room.
+pub fn room(network: &Network, phone: usize, talk: TalkId) -> RoomView {
+    network.node(phone).talk(talk).and_then(|talk| talk.room).expect("the room is open")
+}
+
+/// The seat number of a phone in the talk.
+pub fn number(network: &Network, phone: usize, talk: TalkId) -> u8 {
+    room(network, phone, talk).seats.iter().find(|seat| seat.is_me).map(|seat| seat.number).expect("we sit in our own room")
+}
+
 /// The host writes and posts a card.
 pub fn post(network: &mut Network, host: usize, terms: Terms) -> (TalkId, CardId) {
     let talk = network.with(host, |node| node.draft_card(terms)).expect("the terms are within their bounds");
@@ -29,26 +68,9 @@ pub fn post(network: &mut Network, host: usize, terms: Terms) -> (TalkId, CardId
 
 /// A guest takes a seat once the card has come.
 pub fn take_seat(network: &mut Network, guest: usize, card: CardId) -> TalkId {
-    let came = network.run_until(Duration::from_secs(60), |n| n.node(guest).board().iter().any(|view| view.card == card));
+    let came = network.run_until(S(60), |n| n.node(guest).board().iter().any(|view| view.card == card));
     assert!(came, "the card does not reach phone {guest}");
     network.with(guest, |node| node.take_seat(card)).expect("the card is on the board")
-}
-
-/// Phone `host` posts a card, all others of `0..count` take a seat; gives everybody's name for the talk, by phone, once all rooms are
-/// open.
-pub fn open_room(network: &mut Network, host: usize, count: usize, seats_max: u8) -> Vec<TalkId> {
-    let (talk, card) = post(network, host, terms(count as u8, seats_max));
-    let mut talks = vec![talk; count];
-    for guest in (0..count).filter(|guest| *guest != host) {
-        talks[guest] = take_seat(network, guest, card);
-    }
-    let open = network.run_until(Duration::from_secs(700), |n| (0..count).all(|phone| is_open(n, phone, talks[phone])));
-    if !open {
-        let views: Vec<_> =
-            (0..count).map(|phone| network.phones[phone].node.as_ref().and_then(|node| node.talk(talks[phone]))).collect();
-        panic!("the room does not open for all: {views:#?}");
-    }
-    talks
 }
 
 /// Whether the phone runs and the talk's room is open on it.
@@ -59,14 +81,6 @@ pub fn is_open(network: &Network, phone: usize, talk: TalkId) -> bool {
 /// The talk as a phone shows it; `None` if it has none or does not run.
 pub fn view(network: &Network, phone: usize, talk: TalkId) -> Option<TalkView> {
     network.phones[phone].node.as_ref().and_then(|node| node.talk(talk))
-}
-
-/// The open room as a phone shows it.
-///
-/// # Panics
-/// If it is not open there.
-pub fn room(network: &Network, phone: usize, talk: TalkId) -> RoomView {
-    view(network, phone, talk).and_then(|view| view.room).unwrap_or_else(|| panic!("the room is not open on phone {phone}"))
 }
 
 /// Everything that was said, as a phone shows it.
@@ -88,29 +102,4 @@ pub fn write(network: &mut Network, phone: usize, talk: TalkId, insert: &str) {
 /// What a phone told since it was last asked.
 pub fn events(network: &mut Network, phone: usize) -> Vec<Event> {
     std::mem::take(&mut network.phones[phone].events)
-}
-
-/// Seconds.
-pub const S: fn(u64) -> Duration = Duration::from_secs;
-
-/// Phone 0 posts a card that opens with `seats_min`, and everybody sits down; gives everybody's name for the talk, by phone.
-pub fn open_room_from(network: &mut Network, count: usize, seats_min: u8) -> Vec<TalkId> {
-    let (talk, card) = post(network, 0, terms(seats_min, 50));
-    let mut talks = vec![talk];
-    for guest in 1..count {
-        talks.push(take_seat(network, guest, card));
-    }
-    let open = network.run_until(S(120), |n| (0..count).all(|phone| is_open(n, phone, talks[phone])));
-    assert!(open, "every room opens");
-    talks
-}
-
-/// Whether everybody's notes read so.
-pub fn texts_equal(network: &Network, talks: &[TalkId], expected: &str) -> bool {
-    talks.iter().enumerate().all(|(phone, talk)| text(network, phone, *talk) == expected)
-}
-
-/// The seat number of a phone in the talk.
-pub fn number(network: &Network, phone: usize, talk: TalkId) -> u8 {
-    room(network, phone, talk).seats.iter().find(|seat| seat.is_me).map(|seat| seat.number).expect("we sit in our own room")
 }

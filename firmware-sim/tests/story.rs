@@ -4,13 +4,13 @@ use alcove::proto::handoff::code::Kind;
 use alcove::proto::node::view::State;
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, open_room_from, terms, texts_equal};
+use firmware_sim::scenario::{S, open_room, terms, texts_equal};
 
 #[test]
 fn three_meet_write_and_are_gone() {
     let mut network = Network::new(1, 3);
     network.connect_all();
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     let rosters: Vec<_> = (0..3)
         .map(|p| {
             network
@@ -68,7 +68,7 @@ fn below_the_quorum_there_is_no_room_and_with_the_last_seat_it_opens_for_all() {
 fn a_talk_begun_over_the_relay_goes_on_at_the_table_and_its_online_leg_rests() {
     let mut network = Network::new(3, 3);
     (0..3).for_each(|phone| network.set_online(phone, true));
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     network.with(0, |node| node.say(talks[0], "from the train")).unwrap();
     assert!(network.run_until(S(20), |n| (0..3).all(|p| n.node(p).talk(talks[p]).unwrap().room.unwrap().messages.len() == 1)));
 

@@ -2,7 +2,7 @@
 
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, number, open_room_from, room, terms, texts_equal};
+use firmware_sim::scenario::{S, number, open_room, room, terms, texts_equal};
 
 fn insert(text: &str) -> [Edit; 1] {
     [Edit::Splice { at: 0, delete: 0, insert: text.into() }]
@@ -12,7 +12,7 @@ fn insert(text: &str) -> [Edit; 1] {
 fn the_host_leaves_and_the_others_go_on_with_a_chair_of_their_own() {
     let mut network = Network::new(11, 4);
     network.connect_all();
-    let talks = open_room_from(&mut network, 4, 3);
+    let talks = open_room(&mut network, 4, 3);
     network.with(0, |node| node.edit(talks[0], &insert("from the host. "))).unwrap();
     network.run(S(6));
     network.with(0, |node| node.leave(talks[0])).unwrap();
@@ -36,7 +36,7 @@ fn the_host_leaves_and_the_others_go_on_with_a_chair_of_their_own() {
 fn a_minority_without_the_chair_founds_nothing_and_both_halves_keep_writing() {
     let mut network = Network::new(12, 5);
     network.connect_all();
-    let talks = open_room_from(&mut network, 5, 3);
+    let talks = open_room(&mut network, 5, 3);
     // The chair with two others on one side, two on the other; each side wants somebody removed, which only a chair can do.
     network.partition(|phone| usize::from(phone >= 3));
     let (fourth, chair) = (number(&network, 4, talks[4]), number(&network, 0, talks[0]));
@@ -55,7 +55,7 @@ fn a_minority_without_the_chair_founds_nothing_and_both_halves_keep_writing() {
 fn the_old_chair_returns_to_a_new_term_and_follows_with_its_unsent_words() {
     let mut network = Network::new(13, 5);
     network.connect_all();
-    let talks = open_room_from(&mut network, 5, 3);
+    let talks = open_room(&mut network, 5, 3);
     network.partition(|phone| usize::from(phone == 0));
     network.with(0, |node| node.say(talks[0], "said alone")).unwrap();
     let unwanted = number(&network, 1, talks[1]);
@@ -86,7 +86,7 @@ fn of_two_one_cannot_go_on_alone() {
     network.connect_all();
     let mut two = terms(2, 2);
     two.topic = "two".into();
-    let talks = open_room_from(&mut network, 2, 2);
+    let talks = open_room(&mut network, 2, 2);
     network.crash(0, None);
     network.run(S(2_000));
     assert_eq!(room(&network, 1, talks[1]).term, 1);
@@ -96,7 +96,7 @@ fn of_two_one_cannot_go_on_alone() {
 fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing() {
     let mut network = Network::new(15, 3);
     network.connect_all();
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     network.with(1, |node| node.edit(talks[1], &insert("kept by the others"))).unwrap();
     assert!(network.run_until(S(20), |n| texts_equal(n, &talks, "kept by the others")));
     let persona = network.node(2).talk(talks[2]).unwrap().persona;
@@ -126,7 +126,7 @@ fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing
 fn a_phone_that_lost_its_keys_learns_of_the_close_and_does_not_ask_back_in() {
     let mut network = Network::new(16, 3);
     (0..3).for_each(|phone| network.set_online(phone, true));
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     network.with(2, |node| node.close(talks[2])).unwrap();
     network.run(S(5));
     network.crash(2, None);
@@ -142,7 +142,7 @@ fn a_phone_that_lost_its_keys_learns_of_the_close_and_does_not_ask_back_in() {
 fn struck_words_are_gone_from_every_disk_once_the_fold_is_agreed() {
     let mut network = Network::new(17, 3);
     network.connect_all();
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     network.with(1, |node| node.edit(talks[1], &insert("open secret"))).unwrap();
     assert!(network.run_until(S(20), |n| texts_equal(n, &talks, "open secret")));
     network.with(1, |node| node.edit(talks[1], &[Edit::Splice { at: 4, delete: 7, insert: String::new() }])).unwrap();
@@ -165,7 +165,7 @@ fn struck_words_are_gone_from_every_disk_once_the_fold_is_agreed() {
 fn one_who_was_away_during_the_fold_takes_the_folded_notes_and_keeps_its_own_edits() {
     let mut network = Network::new(18, 3);
     network.connect_all();
-    let talks = open_room_from(&mut network, 3, 3);
+    let talks = open_room(&mut network, 3, 3);
     network.with(1, |node| node.edit(talks[1], &insert("base"))).unwrap();
     assert!(network.run_until(S(20), |n| texts_equal(n, &talks, "base")));
     network.partition(|phone| usize::from(phone == 2));

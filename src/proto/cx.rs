@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 pub struct Cx<'a> {
     /// Elapsed time at this input.
     pub now: Instant,
-    /// What the wall clock shows at this input.
+    /// The wall time at this input, as far as it is believed.
     pub wall: WallTime,
+    /// What the wall clock claims: for peers to compare theirs with.
+    pub shown: WallTime,
     /// The node's chance.
     pub rng: &'a mut Rng,
     /// Effects, in order.

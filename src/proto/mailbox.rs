@@ -136,10 +136,19 @@ impl Mailbox {
         self.gather_until.get_or_insert(now + OUTBOX_GATHER);
     }
 
+    /// The talks for which blobs of ours lie at the relay.
+    pub fn owners(&self) -> impl Iterator<Item = TalkId> {
+        self.kept.values().filter_map(|kept| kept.owner).collect::<BTreeSet<_>>().into_iter()
+    }
+
     /// Withdraws every blob that was left for this talk, but not what still waits to be left for nobody in particular.
     pub fn withdraw(&mut self, cx: &mut Cx<'_>, talk: TalkId) {
         self.outbox.retain(|waiting| waiting.owner != Some(talk));
-        self.in_flight.retain(|_, blob| blob.owner != Some(talk));
+        // What is on its way may be there already, and the answer on its way back: withdrawn it must be all the same.
+        let (gone, still): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.in_flight).into_iter().partition(|(_, blob)| blob.owner == Some(talk));
+        self.in_flight = still;
+        gone.into_values().for_each(|blob| self.keep(cx, blob));
         let keys: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.owner == Some(talk)).map(|(key, _)| *key).collect();
         self.withdrawing.extend(keys);
         self.send_withdrawals(cx);
@@ -178,9 +187,7 @@ impl Mailbox {
             }
             RelayEvent::Stored { id } => {
                 if let Some(blob) = self.in_flight.remove(&id) {
-                    let kept = Kept { to: blob.to, owner: blob.owner, until_hours: cx.wall.hours() + u32::from(blob.hours) };
-                    cx.put(Scope::Durable, &[b"blob/", &blob.delete_key[..]].concat(), &kept);
-                    self.kept.insert(blob.delete_key, kept);
+                    self.keep(cx, blob);
                 }
             }
             RelayEvent::Refused { id, .. } => {
@@ -247,6 +254,12 @@ impl Mailbox {
             }
             self.forget(cx, &delete_key);
         }
+    }
+
+    fn keep(&mut self, cx: &mut Cx<'_>, blob: Blob) {
+        let kept = Kept { to: blob.to, owner: blob.owner, until_hours: cx.wall.hours() + u32::from(blob.hours) };
+        cx.put(Scope::Durable, &[b"blob/", &blob.delete_key[..]].concat(), &kept);
+        self.kept.insert(blob.delete_key, kept);
     }
 
     fn forget(&mut self, cx: &mut Cx<'_>, delete_key: &[u8; 16]) {

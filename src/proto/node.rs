@@ -19,6 +19,7 @@
 //! ```
 
 mod command;
+mod ending;
 mod links;
 mod reading;
 mod restore;
@@ -44,7 +45,7 @@ use super::talk::close::Receipt;
 use super::time::{Instant, WallTime};
 use super::wire::frame::Frame;
 use super::wire::message::{self, Assembler};
-use super::wire::parcel::Travel;
+use super::wire::parcel::{Parcel, Travel};
 use reading::Reader;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -164,14 +165,24 @@ impl Node {
     }
 
     fn send_post(&mut self, post: Post) {
-        let wall = self.clock.wall();
+        let sealed = self.seal_post(&post);
+        self.send_sealed(&post, sealed);
+    }
+
+    fn seal_post(&mut self, post: &Post) -> Vec<Parcel> {
         // The expiry names an hour, rounded up, so that it tells no more about the time of sending than that.
-        let expiry_hours = wall.hours() + u32::from(post.hours.max(1)) + 1;
+        let expiry_hours = self.clock.latest(self.now).hours() + u32::from(post.hours.max(1)) + 1;
         let hops = post.hops.unwrap_or(5 + self.rng.below(3) as u8);
         let travel = Travel { expiry_hours, ephemeral: post.ephemeral, hops };
-        let Some(parcels) = message::seal(&mut self.rng, &post.keys, travel, &post.message) else {
-            return self.fault("own message", Fault::TooMuch("message"));
-        };
+        let sealed = message::seal(&mut self.rng, &post.keys, travel, &post.message);
+        if sealed.is_none() {
+            self.fault("own message", Fault::TooMuch("message"));
+        }
+        sealed.unwrap_or_default()
+    }
+
+    fn send_sealed(&mut self, post: &Post, parcels: Vec<Parcel>) {
+        let wall = self.clock.latest(self.now);
         for parcel in parcels {
             if let Some(to) = post.mailbox {
                 self.mailbox.leave(self.now, to, parcel.clone(), post.hours, post.owner);
@@ -196,10 +207,10 @@ impl Node {
 
     /// Lends the parts what they may use; `None` without an event.
     fn with_cx<T>(&mut self, f: impl FnOnce(&mut NodeParts<'_>, &mut Cx<'_>) -> T) -> Option<T> {
-        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, .. } = self;
+        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, receipts, table, .. } = self;
         let event = event.as_ref()?;
-        let cx = &mut Cx { now: *now, wall: clock.wall(), rng, out, posts, event };
-        Some(f(&mut NodeParts { mailbox, talks, notes, board }, cx))
+        let cx = &mut Cx { now: *now, wall: clock.believed(*now), shown: clock.wall(), rng, out, posts, event };
+        Some(f(&mut NodeParts { mailbox, talks, notes, board, receipts, table }, cx))
     }
 
     fn tell(&mut self, event: Event) {
@@ -228,4 +239,6 @@ struct NodeParts<'a> {
     talks: &'a mut BTreeMap<TalkId, Talk>,
     notes: &'a mut BTreeMap<TalkId, Notes>,
     board: &'a mut Board,
+    receipts: &'a BTreeMap<TalkId, Receipt>,
+    table: &'a mut Table,
 }

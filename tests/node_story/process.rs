@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -24,25 +24,16 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Place {
+        Place::with_relay(&[])
+    }
+
+    /// A place whose relay has these options too.
+    pub fn with_relay(options: &[&str]) -> Place {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut relay = Command::new(BINARY)
-            .args(["relay", "--listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the relay starts");
-        let mut line = String::new();
-        BufReader::new(relay.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
-        let url = line.split(' ').find(|word| word.starts_with("ws://")).expect("its address").to_owned();
-        let today = jiff::Zoned::now().date();
-        let last = today.tomorrow().and_then(|day| day.tomorrow()).expect("a day after tomorrow");
-        let made = Command::new(BINARY)
-            .args(["event", "new", "--name", "Node Story", "--zone", "UTC", "--relay", &url])
-            .args(["--starts", &today.to_string(), "--ends", &last.to_string(), "--out"])
-            .arg(folder.path())
-            .output()
-            .expect("the event is made");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut command = Command::new(BINARY);
+        command.args(["relay", "--listen", "127.0.0.1:0"]).args(options);
+        let (relay, url) = start_relay(command);
+        make_event(folder.path(), "Node Story", &url);
         // Nodes of other tests on this machine do not hear ours.
         let mdns_port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         Place { folder, mdns_port, relay }
@@ -64,6 +55,29 @@ impl Drop for Place {
     }
 }
 
+/// Starts a relay and gives its address.
+pub fn start_relay(mut command: Command) -> (Child, String) {
+    let mut relay = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the relay starts");
+    let mut line = String::new();
+    BufReader::new(relay.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+    let url = line.split(' ').find(|word| word.starts_with("ws://")).expect("its address").to_owned();
+    (relay, url)
+}
+
+/// Makes an event of three days that runs now, with its pack in this folder.
+pub fn make_event(folder: &Path, name: &str, relay_url: &str) -> PathBuf {
+    let today = jiff::Zoned::now().date();
+    let last = today.tomorrow().and_then(|day| day.tomorrow()).expect("a day after tomorrow");
+    let made = Command::new(BINARY)
+        .args(["event", "new", "--name", name, "--zone", "UTC", "--relay", relay_url])
+        .args(["--starts", &today.to_string(), "--ends", &last.to_string(), "--out"])
+        .arg(folder)
+        .output()
+        .expect("the event is made");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    folder.join("event.alcove")
+}
+
 /// One `alcove node`.
 pub struct Attendee {
     name: String,
@@ -73,13 +87,23 @@ pub struct Attendee {
     lines: Receiver<Value>,
     events: Vec<Value>,
     asked: u64,
+    ready: Value,
 }
 
 impl Attendee {
+    /// One who finds others on this machine.
     pub fn start(place: &Place, name: &str) -> Attendee {
-        let profile = place.path(name);
-        let mut child = Command::new(BINARY)
-            .args(["node", "--lan", "loopback", "--keystore", "file", "--mdns-port", &place.mdns_port.to_string(), "--profile"])
+        let port = place.mdns_port.to_string();
+        let options = ["--lan", "loopback", "--mdns-port", &port];
+        Attendee::run(Command::new(BINARY), &options, name, place.path(name))
+    }
+
+    /// One with these options of `alcove node`; the program begins as `command`, for one who lives elsewhere.
+    pub fn run(mut command: Command, options: &[&str], name: &str, profile: PathBuf) -> Attendee {
+        let mut child = command
+            .args(["node", "--keystore", "file"])
+            .args(options)
+            .arg("--profile")
             .arg(&profile)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -96,9 +120,22 @@ impl Attendee {
             }
         });
         let stdin = child.stdin.take().expect("its input");
-        let mut attendee = Attendee { name: name.to_owned(), profile, child, stdin, lines, events: Vec::new(), asked: 0 };
-        attendee.event("ready", |_| true);
+        let mut attendee =
+            Attendee { name: name.to_owned(), profile, child, stdin, lines, events: Vec::new(), asked: 0, ready: Value::Null };
+        attendee.ready = attendee.event("ready", |_| true);
         attendee
+    }
+
+    /// What it said first.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// The whole answer to a command that must be refused.
+    pub fn refusal(&mut self, command: Value) -> Value {
+        let answer = self.tell(command.clone());
+        assert!(answer.get("error").is_some(), "{}: {command} got {answer}", self.name);
+        answer
     }
 
     /// Sends a raw line and gives the answer to it, which has no id or that of the line.
@@ -131,8 +168,7 @@ impl Attendee {
 
     /// Carries a command out that must be refused, with this code.
     pub fn refused(&mut self, command: Value) -> String {
-        let answer = self.tell(command.clone());
-        text(answer.get("error").unwrap_or_else(|| panic!("{}: {command} got {answer}", self.name)))
+        text(&self.refusal(command)["error"])
     }
 
     /// The view of a talk.

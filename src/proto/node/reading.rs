@@ -4,7 +4,7 @@ use super::Node;
 use crate::proto::cx::Via;
 use crate::proto::error::Fault;
 use crate::proto::id::{LinkId, TalkId};
-use crate::proto::io::{Event, Scope};
+use crate::proto::io::Event;
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::{Certificate, Ending};
 use crate::proto::talk::door::{self, Door};
@@ -42,7 +42,7 @@ impl Reader {
 impl Node {
     /// Takes a parcel from a link or (`None`) from the relay: once.
     pub(super) fn take_parcel(&mut self, parcel: Parcel, link: Option<LinkId>, via: Via) {
-        let wall = self.clock.wall();
+        let wall = self.clock.earliest(self.now);
         if let Some(frames) = self.mesh.receive(&mut self.rng, self.now, wall, link, &parcel) {
             self.transmit(frames);
             self.read(&parcel, link, via);
@@ -64,7 +64,7 @@ impl Node {
         }
     }
 
-    fn read(&mut self, parcel: &Parcel, link: Option<LinkId>, via: Via) {
+    pub(super) fn read(&mut self, parcel: &Parcel, link: Option<LinkId>, via: Via) {
         let Some((reader, content)) = self.recognise(parcel) else { return };
         let result = match reader {
             Reader::Room(talk) => match self.with_room(talk, |room, cx| room.receive(cx, &content, via)) {
@@ -77,7 +77,7 @@ impl Node {
                 None => Ok(()),
             },
             _ => match self.assemblers.entry(reader).or_default().take(&content) {
-                Ok(Some(message)) => self.read_message(reader, &message, link, via),
+                Ok(Some(message)) => self.read_message(reader, &message, parcel, link, via),
                 Ok(None) => Ok(()),
                 Err(fault) => Err(fault),
             },
@@ -87,7 +87,14 @@ impl Node {
         }
     }
 
-    fn read_message(&mut self, reader: Reader, message: &[u8], link: Option<LinkId>, via: Via) -> Result<(), Fault> {
+    fn read_message(
+        &mut self,
+        reader: Reader,
+        message: &[u8],
+        parcel: &Parcel,
+        link: Option<LinkId>,
+        via: Via,
+    ) -> Result<(), Fault> {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
@@ -113,18 +120,7 @@ impl Node {
             }
             Reader::Receipt(talk) => {
                 let token: [u8; 16] = decode(message, "confirmation")?;
-                let Some(receipt) = self.receipts.get_mut(&talk) else { return Ok(()) };
-                if receipt.confirm(&token) {
-                    let (receipt, (confirmed, of)) = (receipt.clone(), receipt.confirmations());
-                    self.with_cx(|parts, cx| {
-                        cx.put(Scope::Durable, &super::talks::receipt_name(talk), &receipt);
-                        if confirmed == of {
-                            // Nobody is away any more who would need the certificate.
-                            parts.mailbox.withdraw(cx, talk);
-                        }
-                    });
-                    self.tell(Event::TalkErased(talk));
-                }
+                self.confirm(talk, &token, (via == Via::Link).then_some(parcel));
                 Ok(())
             }
             Reader::Room(_) => Ok(()),
@@ -133,6 +129,7 @@ impl Node {
 
     fn read_request(&mut self, talk: TalkId, number: usize, message: &[u8], via: Via) -> Result<(), Fault> {
         let sealed: Vec<u8> = decode(message, "seat request")?;
+        let round = self.hosting_round(talk);
         let founding = self.with_cx(|parts, cx| match parts.talks.get_mut(&talk).map(|talk| &mut talk.stage) {
             Some(Stage::Hosting(hosting)) => hosting.receive(cx, talk, &sealed, via == Via::Relay),
             Some(Stage::Open(room)) => match room.doors().get(number) {
@@ -141,6 +138,9 @@ impl Node {
             },
             Some(Stage::Drafted(_) | Stage::Waiting(_)) | None => Ok(None),
         });
+        if self.hosting_round(talk) != round {
+            self.remember_stage(talk);
+        }
         if let Some(founding) = founding.transpose()?.flatten() {
             self.open_founded(talk, founding);
         } else {

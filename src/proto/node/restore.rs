@@ -1,6 +1,7 @@
 //! A node from what its vault gives back: the only time that the core reads what it wrote.
 
 use super::Node;
+use super::talks::post_card;
 use crate::model::event::SignedPack;
 use crate::proto::error::Corrupt;
 use crate::proto::id::TalkId;
@@ -49,8 +50,23 @@ impl Node {
                 Err(_) => node.corrupt(&format!("stub of talk {talk}")),
             }
         }
+        node.repost_cards();
+        node.repeat_last_words();
         node.upkeep();
         node
+    }
+
+    /// A board is not remembered, and a card that was posted may not have left the device.
+    fn repost_cards(&mut self) {
+        self.with_cx(|parts, cx| {
+            for talk in parts.talks.values() {
+                if let Stage::Hosting(hosting) = &talk.stage {
+                    let signed = hosting.door.card_as_it_stands();
+                    let _ours = parts.board.receive(cx.wall, None, &signed);
+                    post_card(cx, &signed);
+                }
+            }
+        });
     }
 
     fn restore_durable(&mut self, durable: &BTreeMap<Vec<u8>, Vec<u8>>) {

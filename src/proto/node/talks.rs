@@ -5,11 +5,11 @@ use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::{JobId, TalkId};
-use crate::proto::io::{Answer, Event, Output, Persist, Scope};
+use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
-use crate::proto::talk::close::{Certificate, Ending, Receipt};
+use crate::proto::talk::close::Ending;
 use crate::proto::talk::entry::{Body, SeatNumber};
-use crate::proto::talk::room::{Effect, Room, stub_name};
+use crate::proto::talk::room::{Effect, Room};
 use crate::proto::talk::seats::{Answered, Errand, Founding, Waiting};
 use crate::proto::talk::{Stage, Talk};
 use std::collections::BTreeSet;
@@ -43,6 +43,14 @@ impl Node {
                 }
             }
         });
+    }
+
+    /// Which draw a talk of ours is at, while people gather.
+    pub(super) fn hosting_round(&self, talk: TalkId) -> Option<u32> {
+        match &self.talks.get(&talk)?.stage {
+            Stage::Hosting(hosting) => Some(hosting.round()),
+            Stage::Drafted(_) | Stage::Waiting(_) | Stage::Open(_) => None,
+        }
     }
 
     /// Remembers the stage of a talk whose room is not open.
@@ -277,70 +285,6 @@ impl Node {
         self.carry_out(talk, effects.unwrap_or_default());
     }
 
-    // ---- the end -----------------------------------------------------------------------------------------------------------------
-
-    /// The talk ends on this device: its last words are sealed, its key is destroyed, its receipt remains.
-    pub(super) fn end_talk(&mut self, id: TalkId, ending: Ending, certificate: Option<&Certificate>) {
-        let receipt = self.with_cx(|parts, cx| {
-            // Whatever we left at the relay for this talk goes first, so that only the last words are left there.
-            // (Who leaves has withdrawn before the goodbye.)
-            if ending != Ending::Left {
-                parts.mailbox.withdraw(cx, id);
-            }
-            let talk = parts.talks.get_mut(&id)?;
-            let receipt = match &mut talk.stage {
-                Stage::Open(room) => Some(room.finish(cx, ending, certificate)),
-                Stage::Hosting(hosting) => {
-                    hosting.decline_all(cx, id);
-                    post_card(cx, &hosting.door.next_card(false).1);
-                    None
-                }
-                Stage::Waiting(waiting) => match waiting.errand() {
-                    // A device that lost its keys learns of the end by its stub.
-                    Errand::Return(stub) => {
-                        let (hashes, until) = (
-                            certificate.map(Certificate::token_hashes).unwrap_or_default(),
-                            cx.event.ends.hours() + crate::proto::config::MARKER_HOURS,
-                        );
-                        Some(Receipt::new(ending, cx.wall, hashes.len() as u8, hashes, stub.afterlife.clone(), until))
-                    }
-                    Errand::Card { .. } | Errand::Table => None,
-                },
-                Stage::Drafted(_) => None,
-            };
-            if let Some(receipt) = &receipt {
-                cx.put(Scope::Durable, &receipt_name(id), receipt);
-            }
-            receipt
-        });
-        if let Some(receipt) = receipt.flatten() {
-            self.receipts.insert(id, receipt);
-        }
-        // The last words are sealed before the key is gone; they leave after it, and the relay keeps nothing else of ours.
-        self.send_posts();
-        self.forget_talk(id);
-        self.tell(Event::TalkErased(id));
-    }
-
-    /// Forgets a talk without a word.
-    pub(super) fn drop_talk(&mut self, id: TalkId) {
-        self.with_cx(|parts, cx| parts.mailbox.withdraw(cx, id));
-        self.forget_talk(id);
-    }
-
-    /// Destroys the talk's key and everything of it in memory.
-    pub(super) fn forget_talk(&mut self, id: TalkId) {
-        self.talks.remove(&id);
-        self.notes.remove(&id);
-        self.jobs.retain(|_, talk| *talk != id);
-        self.table.forget(id);
-        self.assemblers.retain(|reader, _| !reader.is_of(id));
-        self.with_cx(|_, cx| {
-            cx.delete(Scope::Durable, &stub_name(id));
-            cx.out.push_back(Output::Persist(Persist::Forget { talk: id }));
-        });
-    }
-
     // ---- what is read where --------------------------------------------------------------------------------------------------------
 
     /// Tells the mailbox what this device reads at the relay.
@@ -365,6 +309,8 @@ impl Node {
                     }
                 }
             }
+            // Confirmations come after the end.
+            rooms.extend(parts.receipts.values().filter(|receipt| receipt.is_awaited()).map(|receipt| receipt.bucket));
             parts.mailbox.read(cx.out, cx.event, &own, &rooms);
         });
     }

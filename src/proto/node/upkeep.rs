@@ -20,12 +20,24 @@ pub(super) struct Clock {
     believed: WallTime,
     believed_at: Instant,
     doubted_since: Option<Instant>,
+    remembered: WallTime,
 }
 
 impl Clock {
     /// A restarted node remembers the highest time it believed.
     pub(super) fn remember(&mut self, wall: WallTime) {
         self.believed = self.believed.max(wall);
+        self.remembered = self.believed;
+    }
+
+    /// The highest time believed, when it is time to write it down.
+    pub(super) fn to_remember(&mut self, now: Instant) -> Option<WallTime> {
+        let believed = self.expected(now);
+        let due = believed.since(self.remembered) >= CLOCK_JUMP_MAX;
+        due.then(|| {
+            self.remembered = believed;
+            believed
+        })
     }
 
     pub(super) fn observe(&mut self, now: Instant, wall: WallTime) {
@@ -60,7 +72,17 @@ impl Clock {
         self.expected(now)
     }
 
-    /// What is shown: for everything whose worst case is a message that expires early or late.
+    /// The latest time it may be: what we send must not seem over to others, whichever of our clocks is wrong.
+    pub(super) fn latest(&self, now: Instant) -> WallTime {
+        self.shown.max(self.expected(now))
+    }
+
+    /// The earliest time it may be: what others send must not seem over to us.
+    pub(super) fn earliest(&self, now: Instant) -> WallTime {
+        self.shown.min(self.expected(now))
+    }
+
+    /// What is shown: for people, and for everything whose worst case is a card or a code that is over early or late.
     pub(super) fn wall(&self) -> WallTime {
         self.shown
     }
@@ -105,6 +127,11 @@ impl Node {
         self.send_posts();
         self.with_cx(|parts, cx| parts.mailbox.tick(cx));
         self.expire_receipts();
+        if self.event.is_some()
+            && let Some(wall) = self.clock.to_remember(now)
+        {
+            self.with_cx(|_, cx| cx.put(Scope::Durable, b"time", &wall));
+        }
         self.schedule();
     }
 
@@ -112,6 +139,7 @@ impl Node {
         let (now, wall, doubted) = (self.now, self.clock.believed(self.now), self.clock.is_doubted());
         let ids: Vec<_> = self.talks.keys().copied().collect();
         for id in ids {
+            let round = self.hosting_round(id);
             let over = self.with_cx(|parts, cx| {
                 let Some(talk) = parts.talks.get_mut(&id) else { return false };
                 let past = |hours: u32| !doubted && wall >= WallTime::from_hours(hours);
@@ -135,6 +163,9 @@ impl Node {
                     }
                 }
             });
+            if self.hosting_round(id) != round {
+                self.remember_stage(id);
+            }
             if over == Some(true) {
                 self.end_talk(id, Ending::Expired, None);
             }
@@ -154,16 +185,6 @@ impl Node {
                 self.out.push_back(Output::Compute { id: job, job: work });
             }
             self.propose_fold(id);
-        }
-    }
-
-    fn expire_receipts(&mut self) {
-        let hours = self.clock.wall().hours();
-        let over: Vec<_> =
-            self.receipts.iter().filter(|(_, receipt)| receipt.marker_until_hours < hours).map(|(id, _)| *id).collect();
-        for id in over {
-            self.receipts.remove(&id);
-            self.with_cx(|_, cx| cx.delete(Scope::Durable, &super::talks::receipt_name(id)));
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::entry::{ProposalId, SeatNumber, Sig, Vote};
 use super::group::{SeatKeys, verify};
-use crate::proto::id::SeatId;
+use crate::proto::id::{SeatId, WriteName};
 use crate::proto::secret::{Key, hash};
 use crate::proto::time::{Instant, WallTime};
 use crate::proto::wire::parcel::ParcelKeys;
@@ -181,6 +181,24 @@ pub struct Receipt {
     pub afterlife: Afterlife,
     /// Until when the marker is kept.
     pub marker_until_hours: u32,
+    /// In which bucket at the relay the room's parcels lay, and its last words lie.
+    pub bucket: u16,
+    /// What was said last, for as long as others may need it.
+    pub words: Vec<LastWord>,
+}
+
+/// A sealed parcel that a device still owes the others when its talk is over: the certificate, its confirmation, its goodbye. It is
+/// remembered with the receipt, because the talk itself is erased in the same moment and a crash must not take it back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LastWord {
+    /// The parcel's bytes.
+    pub parcel: Vec<u8>,
+    /// Where it also goes at the relay.
+    pub mailbox: Option<WriteName>,
+    /// For how many hours there.
+    pub hours: u8,
+    /// Whether it is withdrawn when everybody has confirmed.
+    pub is_withdrawn: bool,
 }
 
 impl Receipt {
@@ -192,9 +210,11 @@ impl Receipt {
         token_hashes: Vec<[u8; 32]>,
         afterlife: Afterlife,
         marker_until_hours: u32,
+        bucket: u16,
     ) -> Receipt {
         let confirmed = vec![false; token_hashes.len()];
-        Receipt { ending, ended_hours: wall.hours(), seats, token_hashes, confirmed, afterlife, marker_until_hours }
+        let (ended_hours, words) = (wall.hours(), Vec::new());
+        Receipt { ending, ended_hours, seats, token_hashes, confirmed, afterlife, marker_until_hours, bucket, words }
     }
 
     /// Takes a token; says whether it confirmed a seat that had not been confirmed.
@@ -202,6 +222,11 @@ impl Receipt {
         let hash = token_hash(token);
         let place = self.token_hashes.iter().position(|known| *known == hash);
         place.is_some_and(|place| !std::mem::replace(&mut self.confirmed[place], true))
+    }
+
+    /// Whether somebody has yet to confirm.
+    pub fn is_awaited(&self) -> bool {
+        self.confirmed.iter().any(|confirmed| !confirmed)
     }
 
     /// How many seats have confirmed, of how many.
@@ -278,7 +303,7 @@ mod tests {
     fn a_receipt_counts_each_confirmation_once_and_only_true_ones() {
         let founding = Key([3; 32]);
         let hashes = vec![token_hash(&[1; 16]), token_hash(&[2; 16])];
-        let mut receipt = Receipt::new(Ending::Closed, WallTime(0), 2, hashes, Afterlife::new(&founding), 0);
+        let mut receipt = Receipt::new(Ending::Closed, WallTime(0), 2, hashes, Afterlife::new(&founding), 0, 0);
         assert!(receipt.confirm(&[1; 16]) && !receipt.confirm(&[1; 16]) && !receipt.confirm(&[9; 16]));
         assert_eq!(receipt.confirmations(), (1, 2));
     }

@@ -390,7 +390,7 @@ impl Room {
     fn enter(&mut self, cx: &mut Cx<'_>) {
         self.push_epoch();
         cx.put(Scope::Durable, &stub_name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
-        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         let rejoin_key = ed25519_dalek::SigningKey::from_bytes(&self.meta.rejoin_key.0).verifying_key().to_bytes();
         self.append(cx, Body::Hello { rejoin_key });
         cx.tell(Event::TalkOpened(self.talk));
@@ -796,7 +796,7 @@ impl Room {
             term: self.meta.term,
             epoch: self.group.epoch(),
             digest: self.log.digest(),
-            wall_minutes: cx.wall.minutes(),
+            wall_minutes: cx.shown.minutes(),
         };
         // The epoch before knows us too: whoever lags there learns that there is a commit to ask for.
         let post = Post::new(&self.current_keys(), &Message::Beacon(beacon)).ephemeral();

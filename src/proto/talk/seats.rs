@@ -155,6 +155,12 @@ impl HostDoor {
         (card, signed)
     }
 
+    /// The card as it stands, signed: the same bytes every time.
+    pub fn card_as_it_stands(&self) -> Vec<u8> {
+        let key = ed25519_dalek::SigningKey::from_bytes(&self.card_key.0).verifying_key().to_bytes();
+        Card { key, version: self.version, content: Some(self.content.clone()) }.sign(&self.card_key)
+    }
+
     /// The card's id.
     pub fn card(&self) -> CardId {
         let key = ed25519_dalek::SigningKey::from_bytes(&self.card_key.0).verifying_key().to_bytes();
@@ -201,10 +207,17 @@ impl Hosting {
         Hosting { door, keys, candidates: BTreeMap::new(), round: 0, draw: None }
     }
 
-    /// Goes on after a restart.
+    /// Goes on after a restart: with a new round, because what was drawn and opened so far is lost, and guests follow to a later
+    /// round only.
     pub fn restore(record: HostingRecord) -> Option<Hosting> {
         let keys = SeatKeys::from_bytes(&record.keys).ok()?;
-        Some(Hosting { door: record.door, keys, candidates: BTreeMap::new(), round: record.round, draw: None })
+        let round = record.round.saturating_add(1);
+        Some(Hosting { door: record.door, keys, candidates: BTreeMap::new(), round, draw: None })
+    }
+
+    /// Which draw comes, or is under way: to be remembered whenever it changes.
+    pub fn round(&self) -> u32 {
+        self.round
     }
 
     /// What to remember.
@@ -264,6 +277,11 @@ impl Hosting {
             tell(cx, talk, &offer, &ToGuest::Declined);
             return;
         }
+        if let Some(draw) = self.draw.as_ref().filter(|draw| draw.roster.iter().any(|seat| seat.seat == member.seat)) {
+            // It asks again although it is drawn: it has not heard of the draw, in which it is bound to what it offered first.
+            let drawn = ToGuest::Roster { round: self.round, seats: draw.roster.clone() };
+            return tell(cx, talk, &offer, &drawn);
+        }
         let fresh = offer.round == self.round;
         self.candidates.insert(member.seat, Candidate { member, offer: offer.clone(), by_relay });
         let answer = if fresh { ToGuest::Noted { taken: self.taken() } } else { ToGuest::Redraw { round: self.round } };
@@ -304,7 +322,7 @@ impl Hosting {
         if self.draw.take().is_none() {
             return;
         }
-        self.round += 1;
+        self.round = self.round.saturating_add(1);
         self.candidates.retain(|seat, _| !silent(*seat));
         for candidate in self.candidates.values() {
             tell(cx, talk, &candidate.offer, &ToGuest::Redraw { round: self.round });
@@ -357,6 +375,7 @@ pub struct Waiting {
     roster: Option<Vec<RosterSeat>>,
     taken: Option<u8>,
     next_try: Instant,
+    tries: u32,
 }
 
 /// What a guest waits for.
@@ -413,7 +432,7 @@ impl Waiting {
         let (reply, mailbox) = (Door::new(cx.rng), ReadKey(Key(cx.rng.bytes())));
         let contribution = cx.rng.bytes();
         let (round, roster, taken, next_try) = (0, None, None, cx.now);
-        Ok(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try })
+        Ok(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try, tries: 0 })
     }
 
     /// Goes on after a restart.
@@ -421,7 +440,7 @@ impl Waiting {
         let keys = SeatKeys::from_bytes(&record.keys).ok()?;
         let WaitingRecord { errand, reply, mailbox, round, contribution, key_package, roster, .. } = record;
         let (taken, next_try) = (None, Instant(0));
-        Some(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try })
+        Some(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try, tries: 0 })
     }
 
     /// What to remember.
@@ -484,8 +503,13 @@ impl Waiting {
             return;
         }
         self.next_try = cx.now + if self.roster.is_some() || self.taken.is_none() { SEAT_RETRY_INTERVAL } else { OFFER_INTERVAL };
+        self.tries = self.tries.saturating_add(1);
         match (&self.errand, &self.roster) {
             (Errand::Card { content, .. }, Some(_)) => {
+                if self.tries > 1 {
+                    // Nothing came of it: the host may have lost the draw or sent us back to the queue, and knows us no more.
+                    hand_in(cx, talk, &self.keys, (&content.door, content.mailbox), &ToHost::Offer(self.offer()));
+                }
                 let reveal = ToHost::Reveal { round: self.round, contribution: self.contribution };
                 hand_in(cx, talk, &self.keys, (&content.door, content.mailbox), &reveal);
             }
@@ -525,7 +549,8 @@ impl Waiting {
             }
             ToGuest::Redraw { round } if round > self.round => {
                 self.key_package = self.keys.key_package(cx.rng).map_err(|_| Fault::OutOfPlace("redraw"))?;
-                (self.round, self.contribution, self.roster, self.next_try) = (round, cx.rng.bytes(), None, cx.now);
+                (self.round, self.contribution, self.roster) = (round, cx.rng.bytes(), None);
+                (self.next_try, self.tries) = (cx.now, 0);
                 Ok(Answered::Changed)
             }
             ToGuest::Roster { round, seats } if round == self.round && self.roster.is_none() => {
@@ -539,7 +564,7 @@ impl Waiting {
                 if !seats.contains(&own) || !host_first || seats.len() < usize::from(content.terms.seats_min) {
                     return Err(Fault::OutOfPlace("roster"));
                 }
-                (self.roster, self.next_try) = (Some(seats), cx.now);
+                (self.roster, self.next_try, self.tries) = (Some(seats), cx.now, 0);
                 Ok(Answered::Changed)
             }
             ToGuest::Founded { round, contributions, welcome } if round == self.round => self.found(&contributions, &welcome),

@@ -61,11 +61,12 @@ impl Room {
 
     /// What remains once this room is erased, and the last words to send: the certificate for those who are away, our confirmation.
     pub fn finish(&mut self, cx: &mut Cx<'_>, ending: Ending, certificate: Option<&Certificate>) -> Receipt {
-        let mailbox = Some(cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name());
+        let bucket = cx.event.bucket_of(&self.meta.founding);
+        let mailbox = Some(cx.event.bucket(bucket).write_name());
         let afterlife = self.afterlife();
         let until = cx.event.ends.hours() + MARKER_HOURS;
         let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
-        let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until);
+        let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until, bucket);
         if let Some(certificate) = certificate {
             let post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
             cx.post(post.with_mailbox(mailbox, self.talk));
