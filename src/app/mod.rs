@@ -1,3 +1,5 @@
 //! Glue: the programs made of core and shell. No protocol decision here.
 
 pub mod event;
+pub mod headless;
+pub mod tour;

@@ -207,10 +207,10 @@ impl Node {
 
     /// Lends the parts what they may use; `None` without an event.
     fn with_cx<T>(&mut self, f: impl FnOnce(&mut NodeParts<'_>, &mut Cx<'_>) -> T) -> Option<T> {
-        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, receipts, .. } = self;
+        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, receipts, table, .. } = self;
         let event = event.as_ref()?;
         let cx = &mut Cx { now: *now, wall: clock.believed(*now), shown: clock.wall(), rng, out, posts, event };
-        Some(f(&mut NodeParts { mailbox, talks, notes, board, receipts }, cx))
+        Some(f(&mut NodeParts { mailbox, talks, notes, board, receipts, table }, cx))
     }
 
     fn tell(&mut self, event: Event) {
@@ -240,4 +240,5 @@ struct NodeParts<'a> {
     notes: &'a mut BTreeMap<TalkId, Notes>,
     board: &'a mut Board,
     receipts: &'a BTreeMap<TalkId, Receipt>,
+    table: &'a mut Table,
 }

@@ -1,8 +1,11 @@
 //! The world outside: vault, LAN, relay, pictures of codes, the loop that drives the node.
 
+pub mod clock;
+pub mod driver;
 pub mod hardening;
 pub mod keystore;
 pub mod lan;
 pub mod picture;
 pub mod relay;
 pub mod vault;
+pub mod worker;

@@ -5,11 +5,11 @@
 
 use super::code::{Code, Kind, OneTime};
 use crate::proto::config::{CODE_FRESH, CODE_GRACE, NEWCOMERS_MAX};
-use crate::proto::id::{DialId, EventId, LinkId, TalkId};
+use crate::proto::cx::Cx;
+use crate::proto::id::{DialId, LinkId, TalkId};
 use crate::proto::link::{Invitation, Scanned};
-use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
-use crate::proto::time::{Instant, WallTime};
+use crate::proto::time::Instant;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
@@ -66,24 +66,16 @@ pub enum Standing {
 
 impl Table {
     /// The code to show for a talk now: the fresh one, or a new one.
-    pub fn show(
-        &mut self,
-        rng: &mut Rng,
-        now: Instant,
-        wall: WallTime,
-        talk: TalkId,
-        kind: Kind,
-        address: SocketAddrV4,
-        event: EventId,
-    ) -> String {
+    pub fn show(&mut self, cx: &mut Cx<'_>, talk: TalkId, kind: Kind, address: SocketAddrV4) -> String {
+        let now = cx.now;
         let shown = self.shown.entry(talk).or_default();
         shown.retain(|shown| shown.until > now);
         let fresh = shown.iter().find(|shown| shown.fresh_until > now && shown.kind == kind && shown.code.address == Some(address));
         if let Some(fresh) = fresh {
             return fresh.code.to_text().to_string();
         }
-        let one_time = OneTime::new(rng);
-        let code = one_time.code(kind, wall + CODE_FRESH + CODE_GRACE, Some(address), event);
+        let one_time = OneTime::new(cx.rng);
+        let code = one_time.code(kind, cx.wall + CODE_FRESH + CODE_GRACE, Some(address), cx.event.id);
         let text = code.to_text().to_string();
         let (secret, psk, bytes) = (Key(*one_time.private_key()), one_time.psk(), code.to_bytes().to_vec());
         shown.push(Shown { secret, psk, bytes, code, kind, fresh_until: now + CODE_FRESH, until: now + CODE_FRESH + CODE_GRACE });

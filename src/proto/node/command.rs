@@ -344,14 +344,12 @@ impl Node {
     /// [`Refused::NotOpen`]; [`Refused::NoLan`]: switch the local network on.
     pub fn show_handoff(&mut self, talk: TalkId, kind: Kind) -> Result<String, Refused> {
         self.check_open(talk)?;
-        let event = self.event.as_ref().map(|event| event.id).ok_or(Refused::NoEvent)?;
         let address = self.listening.iter().find_map(|address| match address {
             SocketAddr::V4(address) => Some(*address),
             SocketAddr::V6(_) => None,
         });
         let address: SocketAddrV4 = address.ok_or(Refused::NoLan)?;
-        let (now, wall) = (self.now, self.wall());
-        let text = self.table.show(&mut self.rng, now, wall, talk, kind, address, event);
+        let text = self.with_cx(|parts, cx| parts.table.show(cx, talk, kind, address)).ok_or(Refused::NoEvent)?;
         self.schedule();
         Ok(text)
     }

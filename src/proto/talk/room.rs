@@ -390,7 +390,7 @@ impl Room {
     fn enter(&mut self, cx: &mut Cx<'_>) {
         self.push_epoch();
         cx.put(Scope::Durable, &stub_name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
-        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         let rejoin_key = ed25519_dalek::SigningKey::from_bytes(&self.meta.rejoin_key.0).verifying_key().to_bytes();
         self.append(cx, Body::Hello { rejoin_key });
         cx.tell(Event::TalkOpened(self.talk));

@@ -114,8 +114,8 @@ impl ParcelKeys {
     /// Seals up to [`LARGE_CONTENT_BYTES`] into the smallest parcel that holds them; `None` if there are more.
     pub fn seal(&self, rng: &mut Rng, travel: Travel, content: &[u8]) -> Option<Parcel> {
         let size = match content.len() {
-            0..=SMALL_CONTENT_BYTES => PARCEL_SMALL_BYTES,
-            0..=LARGE_CONTENT_BYTES => PARCEL_LARGE_BYTES,
+            length if length <= SMALL_CONTENT_BYTES => PARCEL_SMALL_BYTES,
+            length if length <= LARGE_CONTENT_BYTES => PARCEL_LARGE_BYTES,
             _ => return None,
         };
         let nonce: [u8; NONCE_BYTES] = rng.bytes();

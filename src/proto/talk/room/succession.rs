@@ -154,7 +154,7 @@ impl Room {
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
         let key_package = self.keys.key_package(cx.rng).ok()?;
         self.meta.succession.promised = Some(ballot);
-        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         self.persist(cx);
         let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
         Some(Grant { ballot, seat: self.meta.me, key_package, signature })
@@ -318,7 +318,7 @@ impl Room {
         self.push_epoch();
         self.note_minimum();
         self.persist_group(cx);
-        cx.put(Scope::Talk(self.talk), b"seat", &self.keys.to_bytes().to_vec());
+        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         self.persist(cx);
         if self.is_chair() {
             for offer in std::mem::take(&mut self.vouched) {

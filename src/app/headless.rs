@@ -1,0 +1,289 @@
+//! `alcove node`: an attendee without a screen, for scripts and tests. JSON lines in, JSON lines out.
+//!
+//! Laws: commands are carried out one after the other and each gets one answer; nothing but JSON lines goes to standard output; no
+//! person's words and no secret go to standard error; the end of the input is a farewell. What the lines mean stands in
+//! `docs/NODE.md`. No protocol decision here.
+
+mod code;
+mod command;
+mod edit;
+mod line;
+mod notice;
+mod request;
+mod view;
+
+use crate::proto::node::Node;
+use crate::proto::rng::Rng;
+use crate::shell::clock::{self, Clock};
+use crate::shell::driver::{self, DriverHandle, Notice, Parts};
+use crate::shell::keystore::Choice;
+use crate::shell::lan::{Discovery, LanOptions};
+use crate::shell::vault::{Opened, Vault, VaultError};
+use crate::shell::worker;
+use clap::{Args, ValueEnum};
+use line::{LINE_BYTES_MAX, Line, Lines};
+use request::{Failure, Request};
+use serde_json::{Value, json};
+use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Lines that wait to be read by whoever started us; then events wait, and commands with them.
+const LINES_OUT_MAX: usize = 1_024;
+
+/// An attendee without a screen, driven by JSON lines: for scripts and tests.
+///
+/// Reads one command per line from standard input and writes answers and events to standard output, one JSON object per line. It ends
+/// with the command quit, at the end of its input, or with Ctrl-C. docs/NODE.md describes every command, event and error.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  alcove node --profile /tmp/heron
+      Then type:  {\"id\":1,\"do\":\"join-event\",\"file\":\"event.alcove\"}
+                  {\"id\":2,\"do\":\"board\"}
+  echo '{\"id\":1,\"do\":\"receipts\"}' | alcove node --profile /tmp/heron --lan off
+      Asks one question and ends.
+  alcove node --profile /tmp/heron --lan loopback --keystore file
+      Several of these, each with a profile of its own, find each other on one machine.")]
+pub struct NodeArgs {
+    /// Where this attendee's event, talks and receipts lie; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    profile: PathBuf,
+    /// Where the key of the open talks lies: auto takes the kernel's keyring if it works here, else a file, which does not forget
+    #[arg(long, value_name = "auto|kernel|file", default_value = "auto", hide_possible_values = true)]
+    keystore: Choice,
+    /// How neighbours on the local network are found: by multicast, only on this machine, only by scanned codes, or not at all
+    #[arg(long, value_enum, default_value_t = LanChoice::Multicast)]
+    lan: LanChoice,
+    /// An address of this machine to listen at; may be given several times. All of them if it is not given
+    #[arg(long, value_name = "ADDR")]
+    bind: Vec<IpAddr>,
+    /// Another UDP port than 5353 for multicast, so that the nodes of one test do not meet those of another
+    #[arg(long, value_name = "PORT", default_value_t = 5353, hide = true)]
+    mdns_port: u16,
+}
+
+/// How to be on the LAN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum LanChoice {
+    /// mDNS on every interface
+    Multicast,
+    /// mDNS on the loopback interface alone
+    Loopback,
+    /// no discovery: links come from scanned codes
+    Direct,
+    /// no local network
+    Off,
+}
+
+impl NodeArgs {
+    fn lan_options(&self, seed: [u8; 32]) -> Option<LanOptions> {
+        let discovery = match self.lan {
+            LanChoice::Multicast => Discovery::Multicast,
+            LanChoice::Loopback => Discovery::LoopbackOnly,
+            LanChoice::Direct => Discovery::Off,
+            LanChoice::Off => return None,
+        };
+        let options = LanOptions::new(seed, Arc::new(AtomicU64::new(1)));
+        Some(LanOptions { bind: self.bind.clone(), discovery, mdns_port: self.mdns_port, ..options })
+    }
+}
+
+/// Runs until the input ends. A failure to start is told as a JSON line and on standard error, with exit code 1.
+pub fn run(args: NodeArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::new("failed", format!("the operating system gives no threads or timers: {error}"))),
+    };
+    let code = match start(&args) {
+        Ok((parts, ready)) => runtime.block_on(serve(parts, ready)),
+        Err(failure) => fail(&failure),
+    };
+    // A read of standard input that nobody answers must not hold us.
+    runtime.shutdown_background();
+    code
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    println!("{}", json!({ "event": "failed", "error": failure.code, "message": failure.message }));
+    eprintln!("{}", failure.message);
+    ExitCode::FAILURE
+}
+
+/// Opens the profile and restores the node in it; with it the first line to write.
+fn start(args: &NodeArgs) -> Result<(Parts, Value), Failure> {
+    for address in &args.bind {
+        TcpListener::bind((*address, 0)).map_err(|error| {
+            Failure::new("bind", format!("{address} cannot be listened at ({error}): give an address of this machine to --bind"))
+        })?;
+    }
+    let [node_seed, vault_seed, lan_seed] = [entropy()?, entropy()?, entropy()?];
+    let opened = Vault::open(&args.profile, args.keystore.clone(), Rng::new(vault_seed)).map_err(|error| cannot_open(&error))?;
+    let Opened { vault, records, corrupt, lost } = opened;
+    let clock = Clock::start();
+    let node = Node::restore(node_seed, clock.now(), clock::wall(), records);
+    let level = vault.level();
+    let ready = json!({
+        "event": "ready",
+        "version": env!("CARGO_PKG_VERSION"),
+        "profile": args.profile,
+        "forgets": level == crate::shell::keystore::Level::Forgets,
+        "keystore": level.description(),
+        "joined": view::joined(node.pack()),
+        "lost_talks": lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "corrupt_records": corrupt.iter().map(|corrupt| corrupt.name.as_str()).collect::<Vec<_>>(),
+        "lan": args.lan != LanChoice::Off,
+    });
+    Ok((Parts { node, vault, clock, lan: args.lan_options(lan_seed), worker: worker::this_binary() }, ready))
+}
+
+fn entropy() -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|_| Failure::new("failed", "the operating system has no randomness to make keys from"))?;
+    Ok(seed)
+}
+
+fn cannot_open(error: &VaultError) -> Failure {
+    let code = match error {
+        VaultError::InUse { .. } => "profile-in-use",
+        VaultError::NotYours { .. } | VaultError::Exposed { .. } | VaultError::Io { .. } => "profile-access",
+        VaultError::DurableKey { .. } | VaultError::Damaged { .. } => "profile-damaged",
+        VaultError::Newer { .. } => "profile-newer",
+        VaultError::KeystoreElsewhere(_) | VaultError::Keystore(_) | VaultError::KeyVanished => "keystore",
+        VaultError::DiskFull => "disk-full",
+        VaultError::TooLong | VaultError::Stopped(_) => "failed",
+    };
+    Failure::new(code, error)
+}
+
+async fn serve(parts: Parts, ready: Value) -> ExitCode {
+    let (out, lines_out) = mpsc::channel(LINES_OUT_MAX);
+    let writer = tokio::spawn(write(lines_out));
+    let _ = out.send(ready).await;
+    let (driver, notices) = driver::start(parts);
+    let forwarder = tokio::spawn(forward(notices, out.clone()));
+    let ended = tokio::select! {
+        ended = converse(&driver, &out) => ended,
+        () = stop_signal() => Ok(()),
+    };
+    let saved = finish_typing(&driver).await;
+    driver.shutdown().await;
+    drop(out);
+    let _ = forwarder.await;
+    let _ = writer.await;
+    match ended.and(saved) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{}", why.message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers commands until there are no more, or nobody reads the answers.
+async fn converse(driver: &DriverHandle, out: &mpsc::Sender<Value>) -> Result<(), Failure> {
+    let mut lines = Lines::new(BufReader::new(tokio::io::stdin()));
+    loop {
+        let line = lines.next().await.map_err(|error| Failure::new("failed", format!("standard input cannot be read: {error}")))?;
+        let (answer, is_last) = match line {
+            None => return Ok(()),
+            Some(Line::TooLong) => {
+                let why = format!("this line has more than {LINE_BYTES_MAX} bytes and was not read: send less at a time");
+                (Failure::new("line-too-long", why).into_reply(Value::Null), false)
+            }
+            Some(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => continue,
+            Some(Line::Whole(line)) => match Request::parse(&line) {
+                Err(answer) => (answer, false),
+                Ok(request) => {
+                    let is_quit = request.name == "quit";
+                    let answer = command::reply(driver, request).await;
+                    let is_last = is_quit && answer.get("ok").is_some();
+                    (answer, is_last)
+                }
+            },
+        };
+        let is_ended = answer.get("error").is_some_and(|error| error == "ended");
+        if out.send(answer).await.is_err() || is_last {
+            return Ok(());
+        }
+        if is_ended {
+            return Err(Failure::new(
+                "ended",
+                "Alcove has stopped working here: start it again, nothing that was confirmed is lost",
+            ));
+        }
+    }
+}
+
+/// What was typed and is not a change of the notes yet becomes one.
+async fn finish_typing(driver: &DriverHandle) -> Result<(), Failure> {
+    let flush = |node: &mut Node| {
+        for talk in node.talks() {
+            // One that is not open has no notes to finish.
+            let _ = node.flush(talk.talk);
+        }
+    };
+    Ok(driver.change(flush).await?)
+}
+
+async fn forward(mut notices: mpsc::Receiver<Notice>, out: mpsc::Sender<Value>) {
+    while let Some(notice) = notices.recv().await {
+        if out.send(notice::line(notice)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write(mut lines: mpsc::Receiver<Value>) {
+    let mut out = BufWriter::new(tokio::io::stdout());
+    while let Some(line) = lines.recv().await {
+        let written = out.write_all(print(line).as_bytes()).await;
+        // Whoever reads waits for whole lines, so they leave as soon as no more are ready.
+        let flushed = if lines.is_empty() { out.flush().await } else { Ok(()) };
+        if written.and(flushed).is_err() {
+            return;
+        }
+    }
+    let _ = out.flush().await;
+}
+
+/// One line, with what tells it from others at its beginning.
+fn print(line: Value) -> String {
+    let Value::Object(mut fields) = line else { return format!("{line}\n") };
+    let first = ["reply", "event", "ok", "error", "message"].into_iter().filter_map(|name| Some((name, fields.remove(name)?)));
+    let first: Vec<String> = first.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let rest = Value::Object(fields).to_string();
+    let comma = if rest == "{}" { "" } else { "," };
+    format!("{{{}{comma}{}\n", first.join(","), &rest[1..])
+}
+
+async fn stop_signal() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_same_object_with_its_kind_first() {
+        assert_eq!(print(json!({ "a": 1, "reply": "x", "ok": true })), "{\"reply\":\"x\",\"ok\":true,\"a\":1}\n");
+        assert_eq!(print(json!({ "ok": true, "reply": null })), "{\"reply\":null,\"ok\":true}\n");
+        let told = json!({ "talk": "7f", "event": "said", "a": { "event": 1 } });
+        assert_eq!(serde_json::from_str::<Value>(&print(told.clone())).unwrap(), told);
+    }
+}

@@ -1,0 +1,314 @@
+//! The only loop: one task owns node, vault, LAN and relay, and carries inputs in and outputs out.
+//!
+//! Laws: nothing leaves the device, no event is told and no command is answered before what it rests on is durable; while the vault
+//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input. It decides nothing about
+//! talks, and starts neither LAN nor relay before there is an event to attend.
+//!
+//! It needs Tokio's multi-threaded runtime: a commit waits for the disk.
+
+mod handle;
+mod outbox;
+mod transports;
+
+pub use handle::{DriverHandle, NotAnswered};
+
+use super::clock::Clock;
+use super::lan::LanOptions;
+use super::relay::RelayState;
+use super::vault::Vault;
+use super::worker::Worker;
+use crate::proto::id::JobId;
+use crate::proto::io::{Answer, Event, Input, Job, Output};
+use crate::proto::node::Node;
+use handle::Order;
+use outbox::Outbox;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+use tokio::task::block_in_place;
+use tokio::time::{Duration, sleep};
+use transports::{Transports, Word};
+
+/// A vault that could not write is tried again after this long.
+const VAULT_RETRY: Duration = Duration::from_secs(2);
+/// Inputs that wait for the node; then the transports wait too.
+const INPUTS_MAX: usize = 256;
+/// Notices that wait to be read; then they are dropped, and [`Notice::Missed`] says so.
+const NOTICES_MAX: usize = 4_096;
+
+/// Something that whoever drives the driver may want to know.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Notice {
+    /// The node tells it.
+    Node(Event),
+    /// Where neighbours can dial this device now; empty: nowhere.
+    Listening(Vec<SocketAddr>),
+    /// How the relay stands; `None`: the event has none.
+    Relay(Option<RelayState>),
+    /// The local network cannot be used, and why.
+    LanFailed(String),
+    /// The vault cannot write, and why. Nothing is sent or taken until [`Notice::Saved`].
+    NotSaved(String),
+    /// The vault writes again; nothing was lost.
+    Saved,
+    /// Nobody has read, and notices were dropped: ask for all views.
+    Missed,
+}
+
+/// How the shell stands.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Situation {
+    /// Whether the LAN is on; `None`: there is none.
+    pub lan: Option<bool>,
+    /// Connections on the LAN, those included that are still shaking hands.
+    pub links: usize,
+    /// Where neighbours can dial this device.
+    pub listening: Vec<SocketAddr>,
+    /// How the relay stands; `None`: the event has none, or there is no event.
+    pub relay: Option<RelayState>,
+    /// Why the vault does not write now, if it does not.
+    pub not_saved: Option<String>,
+}
+
+/// The ways by which a device reaches others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// The local network.
+    Lan,
+    /// The blind relay.
+    Relay,
+}
+
+/// What a driver is made of.
+pub struct Parts {
+    /// As restored.
+    pub node: Node,
+    /// From which it was restored.
+    pub vault: Vault,
+    /// The clock by which it was restored.
+    pub clock: Clock,
+    /// How to be on the LAN; `None`: not at all.
+    pub lan: Option<LanOptions>,
+    /// The program that runs jobs, see [`Worker`].
+    pub worker: PathBuf,
+}
+
+/// Starts the loop, within a Tokio runtime. What it has to tell comes from the receiver.
+pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
+    let worker = Worker::new(parts.worker.clone());
+    let (driver, Ends { orders, notices, jobs, answers }) = Driver::new(parts);
+    let worker = tokio::spawn(work(worker, jobs, answers));
+    (DriverHandle::new(orders, tokio::spawn(driver.run()), worker), notices)
+}
+
+/// The other ends of the driver's channels.
+struct Ends {
+    orders: mpsc::Sender<Order>,
+    notices: mpsc::Receiver<Notice>,
+    jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
+}
+
+struct Driver {
+    node: Node,
+    vault: Vault,
+    clock: Clock,
+    outbox: Outbox,
+    /// Inputs that follow from what was just carried out.
+    echoes: VecDeque<Input>,
+    transports: Transports,
+    situation: Situation,
+    orders: mpsc::Receiver<Order>,
+    notices: mpsc::Sender<Notice>,
+    has_missed: bool,
+    lan_inputs: mpsc::Receiver<Input>,
+    jobs: mpsc::UnboundedSender<(JobId, Job)>,
+    answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
+}
+
+impl Driver {
+    fn new(parts: Parts) -> (Driver, Ends) {
+        let (orders, ordered) = mpsc::channel(INPUTS_MAX);
+        let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+        let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
+        // The node has at most one job per talk on its way, so these two need no bound of their own.
+        let (jobs, for_worker) = mpsc::unbounded_channel();
+        let (from_worker, answers) = mpsc::unbounded_channel();
+        let driver = Driver {
+            node: parts.node,
+            vault: parts.vault,
+            clock: parts.clock,
+            outbox: Outbox::default(),
+            echoes: VecDeque::new(),
+            transports: Transports::new(parts.lan, from_lan),
+            situation: Situation::default(),
+            orders: ordered,
+            notices,
+            has_missed: false,
+            lan_inputs,
+            jobs,
+            answers,
+        };
+        (driver, Ends { orders, notices: noticed, jobs: for_worker, answers: from_worker })
+    }
+
+    async fn run(mut self) {
+        self.handle(Input::Timeout);
+        loop {
+            let is_open = self.situation.not_saved.is_none();
+            let rest = self.rest();
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    Some(Order::Change(change)) => self.change(change),
+                    Some(Order::View(view)) => view(&self.node, &self.situation()),
+                    Some(Order::Switch(transport, is_on)) => self.switch(transport, is_on),
+                    None => break,
+                },
+                Some(input) = self.lan_inputs.recv(), if is_open => self.handle(input),
+                Some(word) = self.transports.next_word(), if is_open => self.hear(word),
+                Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
+                () = sleep(rest) => self.handle(Input::Timeout),
+            }
+        }
+        self.transports.shutdown().await;
+    }
+
+    /// How long nothing needs to be done. The sleep counts no suspension, so it is short enough for the clock to notice one.
+    fn rest(&self) -> Duration {
+        if self.situation.not_saved.is_some() {
+            return VAULT_RETRY;
+        }
+        let due = self.node.poll_timeout().map_or(Duration::MAX, |due| due.since(self.clock.now()));
+        due.min(self.clock.patience())
+    }
+
+    /// One input and all that follows from it; if the vault cannot write, another attempt at that instead.
+    fn handle(&mut self, input: Input) {
+        if self.situation.not_saved.is_some() && !self.carry_out() {
+            return;
+        }
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.tell_node(input);
+            if !self.carry_out() {
+                return;
+            }
+            next = self.echoes.pop_front();
+        }
+    }
+
+    fn tell_node(&mut self, input: Input) {
+        let (now, wall) = self.clock.tick();
+        if let Some(wall) = wall {
+            self.node.handle_input(now, Input::Wall(wall));
+        }
+        if let Input::Listening(addresses) = &input {
+            self.situation.listening.clone_from(addresses);
+            self.notice(Notice::Listening(addresses.clone()));
+        }
+        self.node.handle_input(now, input);
+    }
+
+    /// A user's command: at the present time, between two inputs, and answered when it is durable.
+    fn change(&mut self, change: handle::Change) {
+        self.handle(Input::Timeout);
+        if let Some(why) = &self.situation.not_saved {
+            return change.refuse(NotAnswered::NotSaved(why.clone()));
+        }
+        let answer = change.carry_out(&mut self.node);
+        self.handle(Input::Timeout);
+        answer(self.situation.not_saved.clone().map_or(Ok(()), |why| Err(NotAnswered::NotSaved(why))));
+    }
+
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::State(state) => self.notice(Notice::Relay(Some(state))),
+            Word::Event(event) => self.handle(Input::Relay(event)),
+        }
+    }
+
+    /// Does what the node wants, in its order, as far as it is durable; whether that is all of it.
+    fn carry_out(&mut self) -> bool {
+        while let Some(output) = self.node.poll_output() {
+            self.outbox.push(output);
+        }
+        loop {
+            let Self { outbox, vault, .. } = self;
+            match outbox.next(|batch| block_in_place(|| vault.commit(batch))) {
+                Ok(Some(effects)) => effects.into_iter().for_each(|effect| self.act(effect)),
+                Ok(None) => break,
+                Err(error) => {
+                    self.note_saving(Some(error.to_string()));
+                    return false;
+                }
+            }
+        }
+        self.note_saving(None);
+        let follows = self.transports.attend(self.node.pack());
+        self.echoes.extend(follows.inputs);
+        follows.notices.into_iter().for_each(|notice| self.notice(notice));
+        true
+    }
+
+    fn act(&mut self, effect: Output) {
+        match effect {
+            // It is durable by now.
+            Output::Persist(_) => {}
+            Output::Transmit { link, bytes } => self.transports.transmit(link, bytes),
+            Output::Disconnect { link } => self.transports.disconnect(link),
+            Output::Dial { dial, addresses } => self.echoes.extend(self.transports.dial(dial, addresses)),
+            Output::Relay(command) => self.echoes.extend(self.transports.command(command)),
+            Output::Compute { id, job } => drop(self.jobs.send((id, job))),
+            Output::Event(event) => self.notice(Notice::Node(event)),
+        }
+    }
+
+    fn switch(&mut self, transport: Transport, is_on: bool) {
+        if let Some(trouble) = self.transports.switch(transport, is_on) {
+            self.notice(trouble);
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            lan: self.transports.lan(),
+            links: self.transports.links(),
+            relay: self.transports.relay(),
+            ..self.situation.clone()
+        }
+    }
+
+    /// The vault wrote (`None`), or why it did not; told when it changes.
+    fn note_saving(&mut self, trouble: Option<String>) {
+        if trouble == self.situation.not_saved {
+            return;
+        }
+        self.situation.not_saved.clone_from(&trouble);
+        self.notice(trouble.map_or(Notice::Saved, Notice::NotSaved));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.has_missed && self.notices.try_send(Notice::Missed).is_ok() {
+            self.has_missed = false;
+        }
+        self.has_missed |= self.notices.try_send(notice).is_err();
+    }
+}
+
+/// Runs jobs one after the other, away from the loop.
+async fn work(
+    mut worker: Worker,
+    mut jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
+) {
+    while let Some((id, job)) = jobs.recv().await {
+        let answer = worker.run(&job).await;
+        if answers.send((id, answer)).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
