@@ -411,6 +411,10 @@ impl Room {
             log.append(entry);
         }
         let mut room = Room::with(now, talk, group, keys, meta, log);
+        if let Some((_, since)) = &mut room.meta.closing.proposal {
+            // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
+            *since = now;
+        }
         room.contact = Contact::Checking { until: now + CHECK_TIME_MAX };
         Some(room)
     }
@@ -675,15 +679,8 @@ impl Room {
                     seat.at_table = at_table;
                 }
             }
-            Body::Leave { signature } => {
-                let leaver = self.meta.roster.seat_mut(seat).ok_or(Fault::OutOfPlace("goodbye"))?;
-                if !close::leave_holds(&self.room, leaver.id, &leaver.key, &signature) {
-                    return Err(Fault::Forged("goodbye"));
-                }
-                leaver.standing = Standing::Left;
-                self.meta.closing.votes.remove(&seat);
-                effects.extend(self.revote(cx));
-            }
+            Body::Leave { signature } => effects.extend(self.say_goodbye(cx, seat, &signature)?),
+            Body::Goodbye { seat: leaver, signature } => effects.extend(self.say_goodbye(cx, leaver, &signature)?),
             Body::Remove { seat: target } => {
                 self.meta.roster.vote_removal(seat, target);
             }
