@@ -98,8 +98,9 @@ impl Node {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
-                if self.board.receive(self.clock.wall(), link, &signed)?.is_some() {
+                if let Some(card) = self.board.receive(self.clock.earliest(self.now), link, &signed)? {
                     self.tell(Event::BoardChanged);
+                    self.card_changed(card);
                 }
                 Ok(())
             }
