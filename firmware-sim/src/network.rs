@@ -151,6 +151,11 @@ impl Network {
         self.now
     }
 
+    /// The time since a phone was started: what its node knows as now.
+    pub fn since_start(&self, phone: usize) -> Instant {
+        self.elapsed(phone)
+    }
+
     /// Chance for the scenario.
     pub fn rng(&mut self) -> &mut Rng {
         &mut self.rng

@@ -122,6 +122,10 @@ pub const TABLE_SILENCE_MAX: Duration = Duration::from_secs(90);
 pub const RELAY_BEACON_INTERVAL: Duration = Duration::from_secs(300);
 /// One ask at most in this time; answers to the same gap from two members cross otherwise.
 pub const ASK_INTERVAL: Duration = Duration::from_millis(800);
+/// A member that lacks the document asks for it this often.
+pub const DOCUMENT_ASK_INTERVAL: Duration = Duration::from_secs(15);
+/// Who is asked for the document waits up to so long whether another answers first.
+pub const DOCUMENT_ANSWER_DELAY_MAX: Duration = Duration::from_secs(2);
 /// How much one answer to an ask carries; the rest is asked for again.
 pub const ANSWER_BYTES_MAX: usize = 96 * 1024;
 /// Epochs whose parcels are still recognised.

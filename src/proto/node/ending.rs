@@ -40,7 +40,7 @@ impl Node {
         // Sealed while their keys are here; they leave once the talk is gone.
         let last: Vec<_> = std::mem::take(&mut self.posts).into_iter().map(|post| (self.seal_post(&post), post)).collect();
         if let Some(mut receipt) = receipt.flatten() {
-            if ending == Ending::Left || receipt.is_awaited() {
+            if matches!(ending, Ending::Left | Ending::Removed) || receipt.is_awaited() {
                 receipt.words = last.iter().flat_map(|(parcels, post)| last_words(parcels, post)).collect();
             }
             self.with_cx(|_, cx| cx.put(Scope::Durable, &receipt_name(id), &receipt));

@@ -45,7 +45,9 @@ impl Node {
                 self.tell(Event::HandoffEnded(HandoffEnd::Failed(why)));
             }
             Some(Standing::Newcomer { talk, .. }) => self.tell(Event::TalkChanged(talk)),
-            Some(Standing::Shows { .. } | Standing::Knocks { .. }) | None => {}
+            // With the link goes our place at their table: nobody can admit us any more.
+            Some(Standing::Knocks { talk }) => self.turned_away(talk),
+            Some(Standing::Shows { .. }) | None => {}
         }
         self.table.stand(link, None);
         if gone.is_up() {
@@ -108,8 +110,7 @@ impl Node {
             }
             (Control::Admission { admitted: false }, Some(Standing::Knocks { talk })) => {
                 self.table.stand(link, None);
-                self.drop_talk(talk);
-                self.tell(Event::HandoffEnded(HandoffEnd::Failed(HandoffFailure::TurnedAway)));
+                self.turned_away(talk);
             }
             (Control::Admission { .. }, Some(Standing::Knocks { .. })) => {
                 self.table.stand(link, None);
@@ -168,6 +169,11 @@ impl Node {
     pub(super) fn answer_newcomer(&mut self, link: LinkId, admitted: bool) {
         self.transmit_one(link, &Frame::Control(Control::Admission { admitted }));
         self.table.stand(link, None);
+    }
+
+    fn turned_away(&mut self, talk: TalkId) {
+        self.drop_talk(talk);
+        self.tell(Event::HandoffEnded(HandoffEnd::Failed(HandoffFailure::TurnedAway)));
     }
 
     fn sit_at_table(&mut self, talk: TalkId) {

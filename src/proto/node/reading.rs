@@ -6,7 +6,7 @@ use crate::proto::error::Fault;
 use crate::proto::id::{LinkId, TalkId};
 use crate::proto::io::Event;
 use crate::proto::talk::Stage;
-use crate::proto::talk::close::{Certificate, Ending};
+use crate::proto::talk::close::{ClosingWord, Ending};
 use crate::proto::talk::door::{self, Door};
 use crate::proto::talk::seats::Errand;
 use crate::proto::wire::decode;
@@ -98,15 +98,23 @@ impl Node {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
-                if self.board.receive(self.clock.wall(), link, &signed)?.is_some() {
+                if let Some(card) = self.board.receive(self.clock.earliest(self.now), link, &signed)? {
                     self.tell(Event::BoardChanged);
+                    self.card_changed(card);
                 }
                 Ok(())
             }
             Reader::Door(talk, number) => self.read_request(talk, number, message, via),
             Reader::Reply(talk) => self.read_answer(talk, message),
             Reader::Closing(talk) => {
-                let certificate: Certificate = decode(message, "certificate")?;
+                let certificate = match decode(message, "certificate")? {
+                    ClosingWord::Certificate(certificate) => certificate,
+                    ClosingWord::Goodbye { seat, signature } => {
+                        let effects = self.with_room(talk, |room, cx| room.take_goodbye(cx, seat, signature)).transpose()?;
+                        self.carry_out(talk, effects.unwrap_or_default());
+                        return Ok(());
+                    }
+                };
                 let accepted = self.talks.get(&talk).is_some_and(|talk| match &talk.stage {
                     Stage::Open(room) => room.accepts(&certificate),
                     Stage::Waiting(waiting) => matches!(waiting.errand(), Errand::Return(stub) if stub.accepts(&certificate)),

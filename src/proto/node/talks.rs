@@ -4,7 +4,7 @@ use super::Node;
 use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
-use crate::proto::id::{JobId, TalkId};
+use crate::proto::id::{CardId, JobId, TalkId};
 use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Ending;
@@ -73,6 +73,20 @@ impl Node {
             Some(Ok(room)) => self.open(talk, room, Some(Notes::new(seat))),
             Some(Err(fault)) => self.fault("a founding", fault),
             None => {}
+        }
+    }
+
+    /// A card came, changed or went: whoever waits for a seat at one that is withdrawn waits in vain.
+    pub(super) fn card_changed(&mut self, card: CardId) {
+        let waits = |talk: &&Talk| match &talk.stage {
+            Stage::Waiting(waiting) => matches!(waiting.errand(), Errand::Card { card: of, .. } if *of == card),
+            Stage::Drafted(_) | Stage::Hosting(_) | Stage::Open(_) => false,
+        };
+        let waiting = self.talks.values().find(waits).map(|talk| talk.id).filter(|_| self.board.card(card).is_none());
+        if let Some(talk) = waiting {
+            self.drop_talk(talk);
+            self.tell(Event::CardGone(card));
+            self.tell(Event::TalkErased(talk));
         }
     }
 
@@ -147,15 +161,6 @@ impl Node {
                     self.with_room(talk, |room, _| room.keep_preview(now, preview));
                     self.tell(Event::NotesChanged(talk));
                 }
-                Effect::DocumentWanted => {
-                    self.with_cx(|parts, cx| {
-                        if let (Some(Stage::Open(room)), Some(notes)) =
-                            (parts.talks.get_mut(&talk).map(|talk| &mut talk.stage), parts.notes.get(&talk))
-                        {
-                            room.send_document(cx, notes.generation(), notes.save());
-                        }
-                    });
-                }
                 Effect::Fold(seat, body) => self.fold(talk, seat, body),
                 Effect::Closed(certificate) => return self.end_talk(talk, Ending::Closed, Some(&certificate)),
                 Effect::Removed => return self.end_talk(talk, Ending::Removed, None),
@@ -189,7 +194,10 @@ impl Node {
         }
         if outcome.replaced {
             let generation = self.notes.get(&talk).map_or(0, Notes::generation);
-            self.with_room(talk, |room, cx| room.fold_log(cx, generation));
+            self.with_room(talk, |room, cx| {
+                room.has_document(cx);
+                room.fold_log(cx, generation);
+            });
         }
         self.send_changes(talk, outcome.own);
         self.try_fold(talk);

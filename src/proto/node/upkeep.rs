@@ -103,7 +103,7 @@ impl Clock {
 impl Node {
     /// Does everything that is due and sets the next deadline.
     pub(super) fn upkeep(&mut self) {
-        let (now, wall) = (self.now, self.clock.wall());
+        let now = self.now;
         self.clock.tick(now);
         let late: Vec<_> = self
             .links
@@ -114,7 +114,7 @@ impl Node {
         late.into_iter().for_each(|link| self.close_link(link, Some(Fault::OutOfPlace("handshake that takes too long"))));
         let frames = self.mesh.tick(now);
         self.transmit(frames);
-        if self.board.expire(wall) {
+        if self.board.expire(self.clock.earliest(now)) {
             self.tell(Event::BoardChanged);
         }
         for talk in self.table.tick(now) {
@@ -158,6 +158,11 @@ impl Node {
                             && let Some(notes) = parts.notes.get(&id)
                         {
                             room.commit(cx, notes.generation(), &notes.save());
+                        }
+                        if room.take_document_due(now)
+                            && let Some(notes) = parts.notes.get(&id)
+                        {
+                            room.send_document(cx, notes.generation(), notes.save());
                         }
                         room.tick(cx) || past(room.terms().expires_hours)
                     }

@@ -107,6 +107,20 @@ impl Certificate {
     }
 }
 
+/// What is said under the keys that outlive the room's epochs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ClosingWord {
+    /// Everybody agreed.
+    Certificate(Certificate),
+    /// This seat has left, or was removed, and has erased: nobody has to wait for its consent.
+    Goodbye {
+        /// Whose.
+        seat: SeatId,
+        /// By it, over the room and itself.
+        signature: Sig,
+    },
+}
+
 /// Where a room stands on its way to the close.
 #[derive(Default, Clone, Debug, Serialize, Deserialize)]
 pub struct Closing {

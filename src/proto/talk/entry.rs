@@ -108,6 +108,13 @@ pub enum Body {
         /// Hash of the folded document's bytes.
         hash: [u8; 16],
     },
+    /// The chair passes on the goodbye of a seat that could no longer write one here: it was removed, or left in an epoch long gone.
+    Goodbye {
+        /// Whose.
+        seat: SeatNumber,
+        /// By that seat, as in [`Body::Leave`].
+        signature: Sig,
+    },
 }
 
 /// A proposal to close: by whom, and its number in that seat's line.

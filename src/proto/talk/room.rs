@@ -17,8 +17,9 @@ use super::roster::{Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX, EARLY_MAX, EPOCH_KEYS_MAX,
-    PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
+    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX, DOCUMENT_ANSWER_DELAY_MAX,
+    DOCUMENT_ASK_INTERVAL, EARLY_MAX, EPOCH_KEYS_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
+    TABLE_SILENCE_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -166,6 +167,7 @@ struct Meta {
     read_only: bool,
     to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
     succession: Succession,
+    wants_document: bool,
 }
 
 /// The keys by which an epoch's parcels are recognised and opened.
@@ -201,8 +203,6 @@ pub enum Effect {
     },
     /// Somebody types.
     Preview(Preview),
-    /// Somebody lacks what a fold included.
-    DocumentWanted,
     /// A word of the fold, by this seat.
     Fold(SeatNumber, Body),
     /// Everybody agreed: erase.
@@ -237,7 +237,8 @@ pub struct Room {
     previews: BTreeMap<SeatNumber, (Preview, Instant)>,
     has_new_keys: bool,
     peer_minutes: Option<u32>,
-    wants_document: bool,
+    document_ask_at: Option<Instant>,
+    document_due: Option<Instant>,
     since: Instant,
 }
 
@@ -321,6 +322,8 @@ impl Room {
         };
         let mut room = Room::assemble(cx, talk, group, keys, start);
         room.meta.returned = state.returned.clone();
+        // It comes with the state, and is asked for again if it proves unsound or this device dies before it is in use.
+        (room.meta.wants_document, room.document_ask_at) = (true, Some(cx.now + DOCUMENT_ASK_INTERVAL));
         room.enter(cx);
         Ok((room, state))
     }
@@ -351,6 +354,7 @@ impl Room {
             read_only: false,
             to_tell: Vec::new(),
             succession: Succession::default(),
+            wants_document: false,
         };
         Room::with(cx.now, talk, group, keys, meta, log)
     }
@@ -381,7 +385,8 @@ impl Room {
             previews: BTreeMap::new(),
             has_new_keys: false,
             peer_minutes: None,
-            wants_document: false,
+            document_ask_at: None,
+            document_due: None,
             since: now,
         }
     }
@@ -411,7 +416,12 @@ impl Room {
             log.append(entry);
         }
         let mut room = Room::with(now, talk, group, keys, meta, log);
+        if let Some((_, since)) = &mut room.meta.closing.proposal {
+            // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
+            *since = now;
+        }
         room.contact = Contact::Checking { until: now + CHECK_TIME_MAX };
+        room.document_ask_at = room.meta.wants_document.then_some(now + ASK_INTERVAL);
         Some(room)
     }
 
@@ -453,12 +463,24 @@ impl Room {
 
     /// Asks whoever hears it for the whole document.
     pub fn ask_for_document(&mut self, cx: &mut Cx<'_>) {
-        self.wants_document = true;
-        cx.post(
-            Post::new(&self.current_keys(), &Message::Ask { numbers: Vec::new() })
-                .ephemeral()
-                .with_mailbox(self.mailbox(cx), self.talk),
-        );
+        self.meta.wants_document = true;
+        self.persist(cx);
+        self.document_ask_at = Some(cx.now + DOCUMENT_ASK_INTERVAL);
+        let post = Post::new(&self.current_keys(), &Message::WantDocument).ephemeral();
+        cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+    }
+
+    /// A document that others offered is in use.
+    pub fn has_document(&mut self, cx: &mut Cx<'_>) {
+        self.document_ask_at = None;
+        if std::mem::take(&mut self.meta.wants_document) {
+            self.persist(cx);
+        }
+    }
+
+    /// Whether it is on us to send the document now; said once. The node then calls [`Room::send_document`].
+    pub fn take_document_due(&mut self, now: Instant) -> bool {
+        self.document_due.take_if(|due| *due <= now).is_some()
     }
 
     /// Shows what somebody types until the change comes.
@@ -568,7 +590,13 @@ impl Room {
                 Ok(Vec::new())
             }
             Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
-            Message::WantDocument => Ok(vec![Effect::DocumentWanted]),
+            Message::WantDocument => {
+                if !self.meta.wants_document {
+                    let delay = cx.rng.between(Duration::from_millis(20), DOCUMENT_ANSWER_DELAY_MAX);
+                    self.document_due.get_or_insert(cx.now + delay);
+                }
+                Ok(Vec::new())
+            }
             Message::Document { generation, folded, document } => Ok(self.take_document(generation, &folded, document)),
             Message::Step(step) => self.take_step(cx, step),
         }
@@ -647,7 +675,9 @@ impl Room {
 
     fn take_document(&mut self, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
         let included = folded.get(usize::from(self.meta.me)).copied().unwrap_or(0);
-        match std::mem::take(&mut self.wants_document) {
+        // Another has answered already.
+        self.document_due = None;
+        match self.meta.wants_document {
             true => vec![Effect::Document { generation, included, bytes: document }],
             false => Vec::new(),
         }
@@ -675,15 +705,8 @@ impl Room {
                     seat.at_table = at_table;
                 }
             }
-            Body::Leave { signature } => {
-                let leaver = self.meta.roster.seat_mut(seat).ok_or(Fault::OutOfPlace("goodbye"))?;
-                if !close::leave_holds(&self.room, leaver.id, &leaver.key, &signature) {
-                    return Err(Fault::Forged("goodbye"));
-                }
-                leaver.standing = Standing::Left;
-                self.meta.closing.votes.remove(&seat);
-                effects.extend(self.revote(cx));
-            }
+            Body::Leave { signature } => effects.extend(self.say_goodbye(cx, seat, &signature)?),
+            Body::Goodbye { seat: leaver, signature } => effects.extend(self.say_goodbye(cx, leaver, &signature)?),
             Body::Remove { seat: target } => {
                 self.meta.roster.vote_removal(seat, target);
             }
@@ -832,6 +855,9 @@ impl Room {
                 self.ask_at = Some(cx.now + ASK_INTERVAL);
             }
         }
+        if self.document_ask_at.is_some_and(|at| at <= cx.now) {
+            self.ask_for_document(cx);
+        }
         if matches!(self.contact, Contact::Checking { until } if until <= cx.now) {
             self.contact = Contact::Unchecked;
             cx.tell(Event::TalkChanged(self.talk));
@@ -852,7 +878,18 @@ impl Room {
         let commit = self.commit_at.filter(|_| self.is_chair());
         let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
         let (trickle, deadline, succession) = (Some(self.trickle.next()), Some(self.deadline), self.succession_due());
-        let due = [trickle, deadline, self.next_relay_beacon, self.ask_at, checking, commit, lapse, succession];
+        let due = [
+            self.document_ask_at,
+            self.document_due,
+            trickle,
+            deadline,
+            self.next_relay_beacon,
+            self.ask_at,
+            checking,
+            commit,
+            lapse,
+            succession,
+        ];
         due.into_iter().flatten().min().unwrap_or(self.deadline)
     }
 

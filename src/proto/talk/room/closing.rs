@@ -3,9 +3,11 @@
 use super::{Effect, Room};
 use crate::proto::config::{CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
 use crate::proto::cx::{Cx, Post};
+use crate::proto::error::Fault;
+use crate::proto::id::SeatId;
 use crate::proto::io::Event;
-use crate::proto::talk::close::{self, Certificate, ClosedSeat, Ending, Receipt, SeatEnd};
-use crate::proto::talk::entry::{Body, ProposalId, SeatNumber};
+use crate::proto::talk::close::{self, Certificate, ClosedSeat, ClosingWord, Ending, Receipt, SeatEnd};
+use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig};
 use crate::proto::talk::roster::{Seat, Standing};
 
 impl Room {
@@ -35,8 +37,9 @@ impl Room {
         let end = |number: SeatNumber, standing: Standing| -> Option<SeatEnd> {
             match standing {
                 Standing::Sits | Standing::Removed => self.meta.closing.votes.get(&number).cloned().map(SeatEnd::Voted),
-                Standing::Left => self.log.entries().find_map(|entry| match (&entry.body, entry.seat == number) {
-                    (Body::Leave { signature }, true) => Some(SeatEnd::Left(*signature)),
+                Standing::Left => self.log.entries().find_map(|entry| match &entry.body {
+                    Body::Leave { signature } if entry.seat == number => Some(SeatEnd::Left(*signature)),
+                    Body::Goodbye { seat, signature } if *seat == number => Some(SeatEnd::Left(*signature)),
                     _ => None,
                 }),
                 Standing::Replaced(_) => {
@@ -59,6 +62,33 @@ impl Room {
         certificate.holds(&self.room) && self.meta.roster.seats().all(known)
     }
 
+    /// Takes the goodbye of a seat that could not write it here. The chair writes it down for all.
+    ///
+    /// # Errors
+    /// A [`Fault`] if it is not that seat's.
+    pub fn take_goodbye(&mut self, cx: &mut Cx<'_>, id: SeatId, signature: Sig) -> Result<Vec<Effect>, Fault> {
+        let number = self.meta.roster.number(id).ok_or(Fault::OutOfPlace("goodbye"))?;
+        let seat = self.meta.roster.seat(number).ok_or(Fault::OutOfPlace("goodbye"))?;
+        if !close::leave_holds(&self.room, id, &seat.key, &signature) {
+            return Err(Fault::Forged("goodbye"));
+        }
+        match seat.standing {
+            Standing::Sits | Standing::Removed if self.is_chair() => Ok(self.append(cx, Body::Goodbye { seat: number, signature })),
+            Standing::Sits | Standing::Removed | Standing::Left | Standing::Replaced(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Acts on a goodbye that stands in the log.
+    pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, number: SeatNumber, signature: &Sig) -> Result<Vec<Effect>, Fault> {
+        let leaver = self.meta.roster.seat_mut(number).ok_or(Fault::OutOfPlace("goodbye"))?;
+        if !close::leave_holds(&self.room, leaver.id, &leaver.key, signature) {
+            return Err(Fault::Forged("goodbye"));
+        }
+        leaver.standing = Standing::Left;
+        self.meta.closing.votes.remove(&number);
+        Ok(self.revote(cx))
+    }
+
     /// What remains once this room is erased, and the last words to send: the certificate for those who are away, our confirmation.
     pub fn finish(&mut self, cx: &mut Cx<'_>, ending: Ending, certificate: Option<&Certificate>) -> Receipt {
         let bucket = cx.event.bucket_of(&self.meta.founding);
@@ -68,7 +98,14 @@ impl Room {
         let token_hashes = certificate.map(Certificate::token_hashes).unwrap_or_default();
         let mut receipt = Receipt::new(ending, cx.wall, self.meta.roster.people(), token_hashes, afterlife, until, bucket);
         if let Some(certificate) = certificate {
-            let post = Post::new(&receipt.afterlife.closing_keys(), certificate).for_hours(CERTIFICATE_HOURS);
+            let word = ClosingWord::Certificate(certificate.clone());
+            let post = Post::new(&receipt.afterlife.closing_keys(), &word).for_hours(CERTIFICATE_HOURS);
+            cx.post(post.with_mailbox(mailbox, self.talk));
+        }
+        if let Ending::Left | Ending::Removed = ending {
+            // Whoever was removed can write no entry, and that of one who leaves may come when its epoch is long gone.
+            let word = ClosingWord::Goodbye { seat: self.keys.id(), signature: close::leave(&self.keys, &self.room) };
+            let post = Post::new(&receipt.afterlife.closing_keys(), &word).for_hours(CERTIFICATE_HOURS);
             cx.post(post.with_mailbox(mailbox, self.talk));
         }
         if let (Some(token), Ending::Closed) = (self.meta.closing.token, ending) {
