@@ -31,7 +31,7 @@ impl Clock {
     }
 
     /// The highest time believed, when it is time to write it down.
-    pub(super) fn to_remember(&mut self, now: Instant) -> Option<WallTime> {
+    pub(super) fn due_to_remember(&mut self, now: Instant) -> Option<WallTime> {
         let believed = self.expected(now);
         let due = believed.since(self.remembered) >= CLOCK_JUMP_MAX;
         due.then(|| {
@@ -128,7 +128,7 @@ impl Node {
         self.with_cx(|parts, cx| parts.mailbox.tick(cx));
         self.expire_receipts();
         if self.event.is_some()
-            && let Some(wall) = self.clock.to_remember(now)
+            && let Some(wall) = self.clock.due_to_remember(now)
         {
             self.with_cx(|_, cx| cx.put(Scope::Durable, b"time", &wall));
         }

@@ -9,9 +9,10 @@ use super::group::{SeatKeys, verify};
 use crate::proto::id::{SeatId, WriteName};
 use crate::proto::secret::{Key, hash};
 use crate::proto::time::{Instant, WallTime};
+use crate::proto::wire::encode;
 use crate::proto::wire::parcel::ParcelKeys;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const VOTE_DOMAIN: &str = "close vote";
 const LEAVE_DOMAIN: &str = "leave";
@@ -82,10 +83,19 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Whether it holds by itself: every signature, and one set of voters over which all of them voted.
+    /// The proposal that the voters agreed to; `None` if they did not agree to one.
+    pub fn proposal(&self) -> Option<ProposalId> {
+        let mut votes = self.seats.iter().filter_map(|seat| match &seat.end {
+            SeatEnd::Voted(vote) => Some(vote.proposal),
+            SeatEnd::Left(_) | SeatEnd::Replaced { .. } => None,
+        });
+        let first = votes.next()?;
+        votes.all(|other| other == first).then_some(first)
+    }
+
+    /// Whether it holds by itself: every signature, one proposal, and one set of voters over which all of them voted.
     pub fn holds(&self, room: &[u8; 16]) -> bool {
         let set = set_hash(room, self.seats.iter().filter(|seat| matches!(seat.end, SeatEnd::Voted(_))).map(|seat| &seat.seat));
-        let voters = self.seats.iter().filter(|seat| matches!(seat.end, SeatEnd::Voted(_))).count();
         let seat_holds = |seat: &ClosedSeat| match &seat.end {
             SeatEnd::Voted(vote) => vote.set == set && vote_holds(room, seat.seat, &seat.key, vote),
             SeatEnd::Left(signature) => leave_holds(room, seat.seat, &seat.key, signature),
@@ -94,7 +104,7 @@ impl Certificate {
                     && self.seats.iter().any(|other| other.seat == *newer)
             }
         };
-        voters > 0 && self.seats.iter().all(seat_holds)
+        self.proposal().is_some() && self.seats.iter().all(seat_holds)
     }
 
     /// The hashes of the tokens by which the voters confirm that they have erased.
@@ -130,6 +140,30 @@ pub struct Closing {
     pub votes: BTreeMap<SeatNumber, Vote>,
     /// What we show once we have erased; its hash is in our vote.
     pub token: Option<[u8; 16]>,
+    /// Proposals that lapsed or were retracted: no vote for them counts any more, whoever still shows one.
+    pub lapsed: BTreeSet<ProposalId>,
+}
+
+impl Closing {
+    /// A proposal is seen, by itself or in a vote. Of several the lowest is on the table, so that all come to agree on one.
+    pub fn see(&mut self, proposal: ProposalId, now: Instant) {
+        if self.lapsed.contains(&proposal) {
+            return;
+        }
+        match &mut self.proposal {
+            Some((known, _)) => *known = (*known).min(proposal),
+            None => self.proposal = Some((proposal, now)),
+        }
+    }
+
+    /// A proposal is over: it leaves the table, and so do the votes for it.
+    pub fn drop_proposal(&mut self, proposal: ProposalId) {
+        self.lapsed.insert(proposal);
+        self.votes.retain(|_, vote| vote.proposal != proposal);
+        if self.proposal.is_some_and(|(known, _)| known == proposal) {
+            self.proposal = None;
+        }
+    }
 }
 
 /// Hash of the seats that must all agree.
@@ -141,13 +175,14 @@ pub fn set_hash<'a>(room: &[u8; 16], seats: impl Iterator<Item = &'a SeatId>) ->
 /// Our consent.
 pub fn vote(keys: &SeatKeys, room: &[u8; 16], proposal: ProposalId, set: [u8; 32], token: &[u8; 16]) -> Vote {
     let token_hash = token_hash(token);
-    let signature = keys.sign(VOTE_DOMAIN, &[room, &keys.id().0, &set, &token_hash]).into();
+    let signature = keys.sign(VOTE_DOMAIN, &[room, &keys.id().0, &encode(&proposal), &set, &token_hash]).into();
     Vote { proposal, set, token_hash, signature }
 }
 
 /// Whether a vote is its seat's.
 pub fn vote_holds(room: &[u8; 16], seat: SeatId, key: &[u8; 32], vote: &Vote) -> bool {
-    verify(key, VOTE_DOMAIN, &[room, &seat.0, &vote.set, &vote.token_hash], &vote.signature.to_bytes())
+    let parts: [&[u8]; 5] = [room, &seat.0, &encode(&vote.proposal), &vote.set, &vote.token_hash];
+    verify(key, VOTE_DOMAIN, &parts, &vote.signature.to_bytes())
 }
 
 /// Our goodbye.
@@ -287,6 +322,38 @@ mod tests {
         changed.seats[0].end = whole.seats[1].end.clone();
         assert!(!changed.holds(&ROOM), "one transplanted");
         assert!(!Certificate { seats: vec![] }.holds(&ROOM));
+    }
+
+    #[test]
+    fn votes_for_two_proposals_make_no_certificate_and_none_can_be_moved_to_another() {
+        let rng = &mut Rng::new([4; 32]);
+        let (keys, whole) = certificate(rng, 3);
+        let SeatEnd::Voted(first) = whole.seats[0].end.clone() else { unreachable!() };
+        let other = ProposalId(1, 9);
+        let mut mixed = whole.clone();
+        mixed.seats[0].end = SeatEnd::Voted(vote(&keys[0], &ROOM, other, first.set, &[1; 16]));
+        assert!(!mixed.holds(&ROOM), "a fresh vote does not complete older ones");
+        let mut moved = whole.clone();
+        for seat in &mut moved.seats {
+            if let SeatEnd::Voted(vote) = &mut seat.end {
+                vote.proposal = other;
+            }
+        }
+        assert!(!moved.holds(&ROOM), "the proposal is signed");
+        assert!(whole.holds(&ROOM), "control");
+    }
+
+    #[test]
+    fn of_two_proposals_the_lower_is_on_the_table_and_one_that_lapsed_never_comes_back() {
+        let mut closing = Closing::default();
+        closing.see(ProposalId(2, 5), Instant(1));
+        closing.see(ProposalId(1, 7), Instant(2));
+        assert_eq!(closing.proposal, Some((ProposalId(1, 7), Instant(1))));
+        closing.drop_proposal(ProposalId(1, 7));
+        closing.see(ProposalId(1, 7), Instant(3));
+        assert_eq!(closing.proposal, None);
+        closing.see(ProposalId(1, 8), Instant(4));
+        assert!(closing.proposal.is_some(), "a new one is another");
     }
 
     #[test]

@@ -721,23 +721,21 @@ impl Room {
                 }
             }
             Body::Propose => {
-                let proposal = (ProposalId(seat, number), cx.now);
-                self.meta.closing.proposal.get_or_insert(proposal);
+                self.meta.closing.see(ProposalId(seat, number), cx.now);
+                effects.extend(self.revote(cx));
             }
             Body::Vote(vote) => {
                 let voter = self.meta.roster.seat(seat).ok_or(Fault::OutOfPlace("vote"))?;
                 if !close::vote_holds(&self.room, voter.id, &voter.key, &vote) {
                     return Err(Fault::Forged("vote"));
                 }
-                self.meta.closing.proposal.get_or_insert((vote.proposal, cx.now));
-                self.meta.closing.votes.insert(seat, vote);
-            }
-            Body::Retract { .. } => {
-                self.meta.closing.votes.remove(&seat);
-                if self.meta.closing.votes.is_empty() {
-                    self.meta.closing.proposal = None;
+                if !self.meta.closing.lapsed.contains(&vote.proposal) {
+                    self.meta.closing.see(vote.proposal, cx.now);
+                    self.meta.closing.votes.insert(seat, vote);
+                    effects.extend(self.revote(cx));
                 }
             }
+            Body::Retract { proposal } => self.meta.closing.drop_proposal(proposal),
             Body::FoldAt { .. } | Body::Folded { .. } | Body::FoldDone { .. } => effects.push(Effect::Fold(seat, body)),
         }
         if self.next_removal().is_some() {

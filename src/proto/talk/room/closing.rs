@@ -18,11 +18,12 @@ impl Room {
         self.append(cx, Body::Vote(vote))
     }
 
-    /// When the set of those who must agree has changed since our vote, our consent goes over to the new one.
+    /// When the set of those who must agree has changed since our vote, or two proposals crossed, our consent goes over.
     pub(super) fn revote(&mut self, cx: &mut Cx<'_>) -> Vec<Effect> {
         let set = self.meta.roster.close_set(&self.room);
+        let proposal = self.meta.closing.proposal.map(|(proposal, _)| proposal);
         match self.meta.closing.votes.get(&self.meta.me) {
-            Some(vote) if vote.set != set => self.vote(cx),
+            Some(vote) if vote.set != set || Some(vote.proposal) != proposal => self.vote(cx),
             _ => Vec::new(),
         }
     }
@@ -30,7 +31,9 @@ impl Room {
     /// The certificate, once every seat that must has agreed over the same set.
     pub(super) fn certificate(&self) -> Option<Certificate> {
         let set = self.meta.roster.close_set(&self.room);
-        let agreed = |number: SeatNumber| self.meta.closing.votes.get(&number).is_some_and(|vote| vote.set == set);
+        let (proposal, _) = self.meta.closing.proposal?;
+        let votes = &self.meta.closing.votes;
+        let agreed = |number: SeatNumber| votes.get(&number).is_some_and(|vote| vote.set == set && vote.proposal == proposal);
         if !self.meta.roster.closers().all(|(number, _)| agreed(number)) {
             return None;
         }
@@ -54,12 +57,14 @@ impl Room {
         seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
     }
 
-    /// Whether a certificate that came from elsewhere ends this room: it holds, and everybody we know is in it with the key we know.
+    /// Whether a certificate that came from elsewhere ends this room: it holds, everybody we know is in it with the key we know, and
+    /// what was agreed to has not lapsed here: nobody can keep our consent and use it later.
     pub fn accepts(&self, certificate: &Certificate) -> bool {
         let known = |(_, seat): (SeatNumber, &Seat)| {
             certificate.seats.iter().any(|closed| closed.seat == seat.id && closed.key == seat.key)
         };
-        certificate.holds(&self.room) && self.meta.roster.seats().all(known)
+        let stands = certificate.proposal().is_some_and(|proposal| !self.meta.closing.lapsed.contains(&proposal));
+        stands && certificate.holds(&self.room) && self.meta.roster.seats().all(known)
     }
 
     /// Takes the goodbye of a seat that could not write it here. The chair writes it down for all.
@@ -134,10 +139,10 @@ impl Room {
         if cx.now.since(since) < PROPOSAL_TIME_MAX {
             return;
         }
-        self.meta.closing.proposal = None;
         if self.meta.closing.votes.contains_key(&self.meta.me) {
             self.append(cx, Body::Retract { proposal });
         }
+        self.meta.closing.drop_proposal(proposal);
         self.meta.closing.votes.clear();
         self.persist(cx);
         cx.tell(Event::TalkChanged(self.talk));
