@@ -92,7 +92,7 @@ fn a_damaged_file_is_refused_and_set_aside_rescues_what_is_legible() {
         assert!(done.status.success(), "byte {at}: {}", String::from_utf8_lossy(&done.stderr));
         let (started, line) = start(&profile);
         assert!(started.status.success(), "byte {at}: {line}");
-        assert!(kept(&profile).iter().any(|old| *old == damaged), "byte {at}: the damaged store is kept");
+        assert!(kept(&profile).contains(&damaged), "byte {at}: the damaged store is kept");
         rescued += usize::from(line["joined"]["name"] == "Node Story" && drafts(&started) >= 9);
     }
     println!("{refused} of 12 refused, {rescued} of them lost at most one talk after setting aside");
