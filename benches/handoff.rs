@@ -76,6 +76,10 @@ fn one_run(people: &mut [Attendee; 2], talks: &[String; 2], run: usize) -> Durat
         person.ask(json!({ "do": "edit", "talk": talk, "edits": [{ "splice": { "at": 0, "insert": line } }] }));
         person.ask(json!({ "do": "flush", "talk": talk }));
     }
+    for (number, (person, talk)) in people.iter_mut().zip(talks).enumerate() {
+        let notes = text(&person.ask(json!({ "do": "notes", "talk": talk }))["text"]);
+        assert!(!notes.contains(&lines[1 - number]), "control: while they are apart, nothing comes over");
+    }
     let [heron, otter] = people;
     let code = heron.until_ok(json!({ "do": "show-handoff", "talk": talks[0] }));
 

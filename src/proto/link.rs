@@ -73,12 +73,13 @@ enum State {
     Handshaking {
         noise: Box<HandshakeState>,
         burns: Option<usize>,
-        scanned: bool,
     },
     Up {
         noise: Box<TransportState>,
         hash: [u8; 32],
         reader: FrameReader,
+        /// The other side has shown that it holds the keys: who answers NN knows it only by the first cell.
+        is_proven: bool,
     },
     Dead,
 }
@@ -87,7 +88,6 @@ impl Link {
     /// Opens a link to a neighbour (NN), or to the one whose code was scanned (XKpsk0). Gives the first cell to send.
     pub fn initiate(rng: &mut Rng, now: Instant, event: &[u8], scanned: Option<Scanned<'_>>) -> (Link, Vec<u8>) {
         let resolver = Box::new(Resolver(Mutex::new(rng.fork())));
-        let is_scan = scanned.is_some();
         let mut noise = match &scanned {
             None => Builder::with_resolver(params(NN), resolver).prologue(&prologue(event, &[])).and_then(Builder::build_initiator),
             Some(code) => {
@@ -103,7 +103,7 @@ impl Link {
         .expect("the patterns are constants and every key they need is given");
         let first = padded(rng, |buffer| noise.write_message(&[], buffer))
             .expect("the first message of a handshake needs nothing from the peer");
-        let state = State::Handshaking { noise: Box::new(noise), burns: None, scanned: is_scan };
+        let state = State::Handshaking { noise: Box::new(noise), burns: None };
         (Link { state, event: event.to_vec(), pending: Vec::new(), since: now }, first)
     }
 
@@ -114,7 +114,7 @@ impl Link {
 
     /// Whether the handshake is over.
     pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
+        matches!(self.state, State::Up { is_proven: true, .. })
     }
 
     /// The handshake hash: the same on both sides, different for every link; to be mixed into whatever is proven over the link.
@@ -169,24 +169,27 @@ impl Link {
                 let (mut noise, burns) = self.answer(rng, cell, invitations)?;
                 let reply = padded(rng, |buffer| noise.write_message(&[], buffer))?;
                 heard.push(Heard::Reply(reply));
-                self.advance(noise, burns, false, heard)
+                self.advance(noise, burns, true, heard)
             }
-            State::Handshaking { mut noise, burns, scanned } => {
+            State::Handshaking { mut noise, burns } => {
                 // XKpsk0's third message is a sealed key and a tag; NN's second and XKpsk0's second are a key and a tag.
                 let length = if burns.is_some() { 64 } else { 48 };
                 noise.read_message(&cell[..length], &mut [0; CELL_BYTES]).map_err(|_| Fault::Forged("handshake"))?;
                 if noise.is_my_turn() && !noise.is_handshake_finished() {
                     heard.push(Heard::Reply(padded(rng, |buffer| noise.write_message(&[], buffer))?));
                 }
-                self.advance(*noise, burns, scanned, heard)
+                self.advance(*noise, burns, false, heard)
             }
-            State::Up { mut noise, hash, mut reader } => {
+            State::Up { mut noise, hash, mut reader, is_proven } => {
                 let mut plain = [0; CELL_PLAIN_BYTES];
                 noise.read_message(cell, &mut plain).map_err(|_| Fault::Forged("cell"))?;
+                if !is_proven {
+                    heard.push(Heard::Up { burned: None });
+                }
                 if let Some(frame) = reader.take(&plain)? {
                     heard.push(Heard::Frame(frame));
                 }
-                self.state = State::Up { noise, hash, reader };
+                self.state = State::Up { noise, hash, reader, is_proven: true };
                 Ok(())
             }
             State::Dead => Err(Fault::OutOfPlace("cell")),
@@ -215,15 +218,18 @@ impl Link {
         Ok((noise, None))
     }
 
-    fn advance(&mut self, noise: HandshakeState, burns: Option<usize>, scanned: bool, heard: &mut Vec<Heard>) -> Result<(), Fault> {
+    fn advance(&mut self, noise: HandshakeState, burns: Option<usize>, answers: bool, heard: &mut Vec<Heard>) -> Result<(), Fault> {
         if !noise.is_handshake_finished() {
-            self.state = State::Handshaking { noise: Box::new(noise), burns, scanned };
+            self.state = State::Handshaking { noise: Box::new(noise), burns };
             return Ok(());
         }
         let hash = hash("alcove/1 handshake", &[noise.get_handshake_hash()]);
         let noise = noise.into_transport_mode().map_err(|_| Fault::Forged("handshake"))?;
-        self.state = State::Up { noise: Box::new(noise), hash, reader: FrameReader::default() };
-        heard.push(Heard::Up { burned: burns });
+        let is_proven = burns.is_some() || !answers;
+        self.state = State::Up { noise: Box::new(noise), hash, reader: FrameReader::default(), is_proven };
+        if is_proven {
+            heard.push(Heard::Up { burned: burns });
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use super::config::{BUCKETS_READ, OUTBOX_GATHER, OUTBOX_MAX, RELAY_BLOB_BYTES, RELAY_HOURS_MAX, RELAY_PAUSE};
 use super::cx::{Cx, EventKeys};
 use super::id::{PutId, TalkId, WriteName};
-use super::io::{Output, ReadKey, RelayCommand, RelayEvent, Scope};
+use super::io::{Output, ReadKey, RelayCommand, RelayEvent, RelayRefusal, Scope};
 use super::rng::Rng;
 use super::secret::{Key, hash16};
 use super::time::Instant;
@@ -51,6 +51,7 @@ struct Blob {
     hours: u8,
     owner: Option<TalkId>,
     delete_key: [u8; 16],
+    is_refused: bool,
 }
 
 /// A blob of ours at the relay: what it takes to withdraw it.
@@ -190,10 +191,15 @@ impl Mailbox {
                     self.keep(cx, blob);
                 }
             }
-            RelayEvent::Refused { id, .. } => {
-                // Refused blobs are not lost for good: beacons tell what others lack, and the next resend makes new ones.
+            RelayEvent::Refused { id, why: RelayRefusal::Malformed } => {
                 self.in_flight.remove(&id);
-                self.paused_until = cx.now + RELAY_PAUSE;
+            }
+            RelayEvent::Refused { id, .. } => {
+                // Full or too fast: left again after a pause.
+                if let Some(blob) = self.in_flight.get_mut(&id) {
+                    blob.is_refused = true;
+                    self.paused_until = cx.now + RELAY_PAUSE;
+                }
             }
         }
         delivered
@@ -203,7 +209,16 @@ impl Mailbox {
     pub fn tick(&mut self, cx: &mut Cx<'_>) {
         let over: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.until_hours < cx.wall.hours()).map(|(key, _)| *key).collect();
         over.iter().for_each(|key| self.forget(cx, key));
-        if self.gather_until.is_none_or(|until| until > cx.now) || self.paused_until > cx.now {
+        if self.paused_until > cx.now {
+            return;
+        }
+        if self.up {
+            for (id, blob) in self.in_flight.iter_mut().filter(|(_, blob)| blob.is_refused) {
+                blob.is_refused = false;
+                cx.out.push_back(Output::Relay(blob.put(*id)));
+            }
+        }
+        if self.gather_until.is_none_or(|until| until > cx.now) {
             return;
         }
         self.gather_until = None;
@@ -226,6 +241,7 @@ impl Mailbox {
                 hours: hours.min(RELAY_HOURS_MAX),
                 owner,
                 delete_key: cx.rng.bytes(),
+                is_refused: false,
             };
             let id = PutId(self.next_put);
             self.next_put += 1;
@@ -241,7 +257,9 @@ impl Mailbox {
 
     /// When [`Mailbox::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.gather_until.map(|until| until.max(self.paused_until))
+        let again = (self.up && self.in_flight.values().any(|blob| blob.is_refused)).then_some(self.paused_until);
+        let gathered = self.gather_until.map(|until| until.max(self.paused_until));
+        again.into_iter().chain(gathered).min()
     }
 
     fn send_withdrawals(&mut self, cx: &mut Cx<'_>) {

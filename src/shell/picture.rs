@@ -30,7 +30,7 @@ pub enum PictureError {
     #[error("a code of that size would be too large: use fewer pixels per module")]
     DrawingTooLarge,
     /// The file cannot be opened or read.
-    #[error("the picture cannot be read: {0}")]
+    #[error("the picture cannot be read ({0}): check the path and whether it is yours")]
     Unreadable(#[from] std::io::Error),
     /// Not a PNG, or a damaged one.
     #[error("this is not a PNG picture, or a damaged one")]

@@ -33,6 +33,7 @@ struct Shown {
 }
 
 struct ScannedCode {
+    newcomers: bool,
     public: [u8; 32],
     psk: Key,
     bytes: Vec<u8>,
@@ -56,7 +57,10 @@ pub enum Standing {
         offer: Vec<u8>,
     },
     /// We scanned; the other has yet to prove its talk.
-    Scans,
+    Scans {
+        /// Whether the code lets newcomers come.
+        newcomers: bool,
+    },
     /// We scanned and are a newcomer.
     Knocks {
         /// Our own name for what we wait for.
@@ -92,7 +96,7 @@ impl Table {
         self.hide(talk);
         self.standing.retain(|_, standing| match standing {
             Standing::Shows { talk: of, .. } | Standing::Newcomer { talk: of, .. } | Standing::Knocks { talk: of } => *of != talk,
-            Standing::Scans => true,
+            Standing::Scans { .. } => true,
         });
     }
 
@@ -113,7 +117,15 @@ impl Table {
     pub fn scan(&mut self, code: &Code) -> DialId {
         let dial = DialId(self.next_dial);
         self.next_dial += 1;
-        self.scanned.insert(dial, ScannedCode { public: code.public_key, psk: code.psk(), bytes: code.to_bytes().to_vec() });
+        self.scanned.insert(
+            dial,
+            ScannedCode {
+                newcomers: code.kind == Kind::Newcomers,
+                public: code.public_key,
+                psk: code.psk(),
+                bytes: code.to_bytes().to_vec(),
+            },
+        );
         dial
     }
 
@@ -124,11 +136,11 @@ impl Table {
 
     /// The dial got through on this link, or (`None`) did not.
     pub fn dialed(&mut self, dial: DialId, link: Option<LinkId>) -> bool {
-        let known = self.scanned.remove(&dial).is_some();
-        if let (true, Some(link)) = (known, link) {
-            self.standing.insert(link, Standing::Scans);
+        let Some(code) = self.scanned.remove(&dial) else { return false };
+        if let Some(link) = link {
+            self.standing.insert(link, Standing::Scans { newcomers: code.newcomers });
         }
-        known
+        true
     }
 
     /// Who stands on a link.

@@ -40,7 +40,7 @@ impl Node {
         let Some(gone) = self.links.remove(&link) else { return };
         self.mesh.link_down(link);
         match self.table.standing(link).cloned() {
-            Some(Standing::Scans) => {
+            Some(Standing::Scans { .. }) => {
                 let why = if gone.is_up() { HandoffFailure::TurnedAway } else { HandoffFailure::Stale };
                 self.tell(Event::HandoffEnded(HandoffEnd::Failed(why)));
             }
@@ -103,7 +103,7 @@ impl Node {
                 let frames = self.mesh.hear(&mut self.rng, link, &control);
                 self.transmit(frames);
             }
-            (Control::Table { proof }, Some(Standing::Scans)) => self.prove_seat(link, &proof),
+            (Control::Table { proof }, Some(Standing::Scans { newcomers })) => self.prove_seat(link, &proof, newcomers),
             (Control::Table { proof }, Some(Standing::Shows { talk, newcomers })) => self.check_seat(link, &proof, talk, newcomers),
             (Control::Newcomer { offer }, Some(Standing::Shows { talk, newcomers: true })) => {
                 self.greet_newcomer(link, talk, offer)
@@ -122,7 +122,7 @@ impl Node {
     }
 
     /// We scanned: if the other proves one of our talks we prove our seat in it, otherwise we are a newcomer and ask.
-    fn prove_seat(&mut self, link: LinkId, proof: &[u8; 32]) {
+    fn prove_seat(&mut self, link: LinkId, proof: &[u8; 32], newcomers: bool) {
         let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
         let ours =
             self.talk_ids().into_iter().find(|id| self.room(*id).is_some_and(|room| room.table_proof(&hash, true) == *proof));
@@ -132,6 +132,10 @@ impl Node {
             self.table.stand(link, None);
             self.sit_at_table(talk);
             return self.tell(Event::HandoffEnded(HandoffEnd::AtTable(talk)));
+        }
+        if !newcomers {
+            // The code is for those who sit in the talk; who does not gets to know nothing of it, and need not knock.
+            return self.close_link(link, None);
         }
         let proof = self.rng.bytes();
         self.transmit_one(link, &Frame::Control(Control::Table { proof }));
