@@ -80,6 +80,21 @@ fn a_bad_code_opens_nothing_and_says_why() {
     assert_goes_over((&mut raven, &others[1]), (&mut heron, &others[0]), "And we are here. ");
 }
 
+#[test]
+fn a_code_for_members_shows_no_words_to_others_and_leaves_nothing_with_them() {
+    let place = Place::new();
+    let [mut heron, mut otter, mut raven] = ["heron", "otter", "raven"].map(|name| Attendee::start(&place, name));
+    for person in [&mut heron, &mut otter, &mut raven] {
+        person.ask(json!({ "do": "join-event", "file": place.pack() }));
+    }
+    let talks = open_room(&mut heron, &mut otter, "For two");
+    let code = heron.until_ok(json!({ "do": "show-handoff", "talk": talks[0] }));
+    raven.ask(json!({ "do": "scan", "text": code["text"] }));
+    let ended = raven.event("handoff-ended", |_| true);
+    assert_eq!((&ended["end"], &ended["reason"]), (&json!("failed"), &json!("turned-away")), "{ended}");
+    assert_eq!(raven.ask(json!({ "do": "talks" }))["talks"], json!([]));
+}
+
 /// A scan that begins, and ends with this reason and a sentence.
 fn assert_fails(scanner: &mut Attendee, code: &str, reason: &str) {
     assert_eq!(scanner.ask(json!({ "do": "scan", "text": code }))["code"], "handoff");

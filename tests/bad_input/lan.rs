@@ -65,6 +65,18 @@ fn strangers_who_send_garbage_are_cut_off_and_neighbours_do_not_notice() {
 }
 
 #[test]
+fn one_cell_of_noise_makes_no_neighbour() {
+    let place = Place::new();
+    let mut heron = Attendee::start(&place, "heron");
+    heron.ask(json!({ "do": "join-event", "file": place.pack() }));
+    let at = text(&heron.until_status("an address", |status| status["listening"] != json!([]))["listening"][0]);
+    let mut stranger = TcpStream::connect(&at).expect("the node listens");
+    stranger.write_all(&Rng::new([12; 32]).bytes::<CELL_BYTES>()).expect("sent");
+    assert!(is_cut_off(stranger), "who cannot finish the handshake is not kept");
+    assert_eq!(heron.ask(json!({ "do": "status" }))["faults"], 1);
+}
+
+#[test]
 fn a_crowd_of_silent_strangers_takes_nobody_s_place() {
     let place = Place::new();
     let [mut heron, mut otter] = ["heron", "otter"].map(|name| Attendee::start(&place, name));

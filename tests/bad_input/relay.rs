@@ -2,7 +2,7 @@
 
 use super::process::{Attendee, BINARY, Place, make_event, start_relay, text};
 use super::{assert_goes_over, assert_sentence, open_room};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -115,6 +115,35 @@ fn what_a_full_relay_does_not_take_goes_over_the_local_network() {
     otter.until("all cards", json!({ "do": "board" }), |board| board["cards"].as_array().map(Vec::len) == Some(4));
     let talks = open_room(&mut heron, &mut otter, "Beside a full relay");
     assert_goes_over((&mut heron, &talks[0]), (&mut otter, &talks[1]), "By the local network. ");
+}
+
+#[test]
+fn what_a_full_relay_did_not_take_waits_and_is_left_there_when_there_is_room() {
+    let place = Place::new();
+    let mut command = Command::new(BINARY);
+    command.args(["relay", "--listen", "127.0.0.1:0", "--mailbox-blobs", "1"]);
+    let (mut full, url) = start_relay(command);
+    let pack = make_event(&place.path("full"), "Relay Full", &url);
+    let [mut heron, mut otter] = two(&place, &pack);
+    for person in [&mut heron, &mut otter] {
+        person.ask(json!({ "do": "offline", "transport": "lan" }));
+        person.until_status("the relay alone", |status| status["relay"]["state"] == "up" && status["neighbours"] == 0);
+    }
+    for (topic, is_taken) in [("Taken", true), ("Refused", false)] {
+        heron.ask(json!({ "do": "post-card", "topic": topic, "seats_min": 2, "seats_max": 2, "hours": 2 }));
+        heron.until_status("the card, taken or refused", |status| match is_taken {
+            true => status["relay_kept"] == 1 && status["relay_waiting"] == 0,
+            false => refused_as_full(&url) > 0,
+        });
+    }
+    heron.until_status("the card that waits", |status| status["relay_waiting"] == 1);
+    full.kill().and_then(|()| full.wait()).expect("the relay is killed");
+    let mut command = Command::new(BINARY);
+    command.args(["relay", "--listen", url.strip_prefix("ws://").expect("a plain relay")]);
+    let (mut roomy, _) = start_relay(command);
+    let has_it = |card: &Value| card["topic"] == "Refused";
+    otter.until("the card", json!({ "do": "board" }), |board| board["cards"].as_array().is_some_and(|all| all.iter().any(has_it)));
+    roomy.kill().and_then(|()| roomy.wait()).expect("the relay is killed");
 }
 
 /// Puts that the relay refused because a mailbox, or all of it, was full: from its page for operators.
