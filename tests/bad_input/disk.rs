@@ -116,22 +116,6 @@ fn a_damaged_file_is_refused_and_set_aside_rescues_what_is_legible() {
 }
 
 #[test]
-fn an_emptied_store_is_not_taken_for_a_new_profile() {
-    let place = Place::new();
-    let mut heron = Attendee::start(&place, "heron");
-    heron.ask(json!({ "do": "join-event", "file": place.pack() }));
-    let profile = heron.quit();
-    let store = profile.join("vault.redb");
-    let image = fs::read(&store).expect("the store");
-    fs::write(&store, []).expect("emptied");
-    let (started, line) = start(&profile);
-    assert!(!started.status.success(), "an empty store beside its key is damage: {line}");
-    assert_refused(&started, &line, "set-aside");
-    fs::write(&store, image).expect("put back");
-    assert_eq!(start(&profile).1["joined"]["name"], "Node Story");
-}
-
-#[test]
 fn a_profile_in_use_is_left_alone_by_a_second_process_and_by_set_aside() {
     let place = Place::new();
     let mut heron = Attendee::start(&place, "heron");
