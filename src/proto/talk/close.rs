@@ -140,7 +140,7 @@ pub struct Closing {
     pub votes: BTreeMap<SeatNumber, Vote>,
     /// What we show once we have erased; its hash is in our vote.
     pub token: Option<[u8; 16]>,
-    /// Proposals that lapsed or were retracted: no vote for them counts any more, whoever still shows one.
+    /// Proposals that lapsed while others were heard, or that others retracted: no vote for them counts any more, whoever still shows one.
     pub lapsed: BTreeSet<ProposalId>,
 }
 
@@ -156,9 +156,12 @@ impl Closing {
         }
     }
 
-    /// A proposal is over: it leaves the table, and so do the votes for it.
-    pub fn drop_proposal(&mut self, proposal: ProposalId) {
-        self.lapsed.insert(proposal);
+    /// A proposal is over: it leaves the table, and so do the votes for it. `is_known` unless we were away and the others may have
+    /// agreed in time: then their certificate still counts.
+    pub fn drop_proposal(&mut self, proposal: ProposalId, is_known: bool) {
+        if is_known {
+            self.lapsed.insert(proposal);
+        }
         self.votes.retain(|_, vote| vote.proposal != proposal);
         if self.proposal.is_some_and(|(known, _)| known == proposal) {
             self.proposal = None;
@@ -349,7 +352,7 @@ mod tests {
         closing.see(ProposalId(2, 5), Instant(1));
         closing.see(ProposalId(1, 7), Instant(2));
         assert_eq!(closing.proposal, Some((ProposalId(1, 7), Instant(1))));
-        closing.drop_proposal(ProposalId(1, 7));
+        closing.drop_proposal(ProposalId(1, 7), true);
         closing.see(ProposalId(1, 7), Instant(3));
         assert_eq!(closing.proposal, None);
         closing.see(ProposalId(1, 8), Instant(4));

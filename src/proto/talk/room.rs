@@ -735,7 +735,7 @@ impl Room {
                     effects.extend(self.revote(cx));
                 }
             }
-            Body::Retract { proposal } => self.meta.closing.drop_proposal(proposal),
+            Body::Retract { proposal } => self.drop_proposal(cx, seat, proposal),
             Body::FoldAt { .. } | Body::Folded { .. } | Body::FoldDone { .. } => effects.push(Effect::Fold(seat, body)),
         }
         if self.next_removal().is_some() {

@@ -1,7 +1,7 @@
 //! The room's way to its end: votes, the certificate, the last words.
 
 use super::{Effect, Room};
-use crate::proto::config::{CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
+use crate::proto::config::{ABSENCE_MAX, CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -134,6 +134,13 @@ impl Room {
         }
     }
 
+    /// A proposal is over, by this seat's word. Our own clock alone does not know it if we were away when it lapsed: the others may have
+    /// agreed in time.
+    pub(super) fn drop_proposal(&mut self, cx: &Cx<'_>, by: SeatNumber, proposal: ProposalId) {
+        let in_contact = self.heard.values().filter_map(|heard| heard.any).any(|at| cx.now.since(at) <= ABSENCE_MAX);
+        self.meta.closing.drop_proposal(proposal, by != self.meta.me || in_contact);
+    }
+
     pub(super) fn lapse(&mut self, cx: &mut Cx<'_>) {
         let Some((proposal, since)) = self.meta.closing.proposal else { return };
         if cx.now.since(since) < PROPOSAL_TIME_MAX {
@@ -142,7 +149,7 @@ impl Room {
         if self.meta.closing.votes.contains_key(&self.meta.me) {
             self.append(cx, Body::Retract { proposal });
         }
-        self.meta.closing.drop_proposal(proposal);
+        self.drop_proposal(cx, self.meta.me, proposal);
         self.meta.closing.votes.clear();
         self.persist(cx);
         cx.tell(Event::TalkChanged(self.talk));
