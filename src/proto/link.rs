@@ -333,7 +333,22 @@ mod tests {
                 }
             }
         }
+        // Who answered NN takes the link for up with the first cell that opens.
+        assert_eq!(bob.is_up(), burned.is_some());
+        let first = alice.send(&Frame::Control(Control::Admission { admitted: true })).unwrap();
+        let heard = bob.receive(rng, &first, &[])?;
+        assert_eq!(heard.len(), if burned.is_some() { 1 } else { 2 });
         Ok((alice, bob, burned))
+    }
+
+    #[test]
+    fn noise_instead_of_a_first_cell_makes_no_neighbour() {
+        let rng = &mut Rng::new([3; 32]);
+        let mut bob = Link::accept(Instant(0), b"event");
+        let noise: [u8; CELL_BYTES] = rng.bytes();
+        let heard = bob.receive(rng, &noise, &[]).unwrap();
+        assert!(matches!(&heard[..], [Heard::Reply(_)]) && !bob.is_up(), "any 32 bytes are a key: answered, and no more");
+        assert!(bob.receive(rng, &noise, &[]).is_err());
     }
 
     #[test]
