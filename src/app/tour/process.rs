@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// What happens at all happens within this time, also on a machine under load.
-const SOON: Duration = Duration::from_secs(45);
+pub const SOON: Duration = Duration::from_secs(45);
 /// Views are asked for again after so long if no event comes first.
 const AGAIN: Duration = Duration::from_millis(200);
 
