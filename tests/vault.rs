@@ -258,6 +258,31 @@ fn a_damaged_file_is_named_left_alone_and_set_aside_only_on_request() {
 }
 
 #[test]
+fn a_store_that_was_emptied_or_is_missing_is_a_loss_to_be_told_and_not_a_new_profile() {
+    let (profile, memory) = (tempfile::tempdir().unwrap(), Memory::default());
+    let path = profile.path().join("vault.redb");
+    let mut vault = open(profile.path(), &memory).vault;
+    vault.commit(&[put(DURABLE, "card", "mine")]).unwrap();
+    drop(vault);
+    let copy = fs::read(&path).unwrap();
+    for is_missing in [false, true] {
+        if is_missing {
+            fs::remove_file(&path).unwrap()
+        } else {
+            fs::write(&path, "").unwrap()
+        }
+        let error = Vault::open(profile.path(), Choice::Memory(memory.clone()), Rng::new([1; 32])).unwrap_err();
+        assert!(matches!(error, VaultError::Damaged { .. }) && error.to_string().contains("set-aside"), "{error}");
+        assert_eq!(path.exists(), !is_missing, "nothing was made in its place");
+    }
+    fs::write(&path, &copy).unwrap();
+    assert_eq!(open(profile.path(), &memory).records, [record(DURABLE, "card", "mine")], "with a copy put back it opens");
+    fs::remove_file(&path).unwrap();
+    Vault::set_aside(profile.path()).unwrap();
+    assert!(open(profile.path(), &memory).records.is_empty(), "who asks for it begins anew");
+}
+
+#[test]
 fn a_flipped_bit_anywhere_is_harmless_or_an_error_and_setting_aside_saves_what_is_legible() {
     let (profile, memory) = (tempfile::tempdir().unwrap(), Memory::default());
     let mut vault = open(profile.path(), &memory).vault;

@@ -32,6 +32,9 @@ pub(super) fn open(directory: &Path, choice: Choice, rng: Rng) -> Result<Opened,
 
 fn open_locked(profile: Profile, choice: Choice, mut rng: Rng) -> Result<Opened, VaultError> {
     let durable = profile.durable_key(&mut rng)?;
+    if profile.has_lost_its_store()? {
+        return Err(VaultError::damaged("nothing is in it, though this profile was in use"));
+    }
     let bytes_max = Arc::new(AtomicU64::new(u64::MAX));
     let store = open_store(&profile, &bytes_max)?;
     let meta = Meta::read(&store)?;
@@ -59,6 +62,7 @@ fn open_locked(profile: Profile, choice: Choice, mut rng: Rng) -> Result<Opened,
         vault.begin_anew(&store, meta)?;
         lost = talks;
     }
+    vault.profile.remember_store(true)?;
     let Loaded { records, corrupt, unreadable } = load(&store, &vault)?;
     lost.extend(unreadable);
     vault.store = Some(store);

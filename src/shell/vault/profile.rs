@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Profile {
     directory: PathBuf,
-    _lock: File,
+    /// Empty until the store has been made: then an empty or missing store is a loss and not a beginning.
+    lock: File,
 }
 
 impl Profile {
@@ -35,7 +36,7 @@ impl Profile {
         let path = directory.join("lock");
         let lock = open_private(&path)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Profile { directory: directory.into(), _lock: lock }),
+            Ok(()) => Ok(Profile { directory: directory.into(), lock }),
             Err(TryLockError::WouldBlock) => Err(VaultError::InUse { profile: directory.into() }),
             Err(TryLockError::Error(source)) => Err(VaultError::io(&path, source)),
         }
@@ -49,6 +50,24 @@ impl Profile {
     /// The store's file.
     pub fn store_path(&self) -> PathBuf {
         self.directory.join(STORE)
+    }
+
+    /// Whether the store is nothing although it was made once: whoever started anew would lose the event and the receipts unawares.
+    pub fn has_lost_its_store(&self) -> Result<bool, VaultError> {
+        let path = self.store_path();
+        let bytes = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(source) => return Err(VaultError::io(&path, source)),
+        };
+        let begun = self.lock.metadata().map_err(|source| VaultError::io(&self.directory, source))?.len() > 0;
+        Ok(begun && bytes == 0)
+    }
+
+    /// Remembers whether there is a store to be missed.
+    pub fn remember_store(&self, is_there: bool) -> Result<(), VaultError> {
+        let remembered = self.lock.set_len(u64::from(is_there)).and_then(|()| self.lock.sync_all());
+        remembered.map_err(|source| VaultError::io(&self.directory, source))
     }
 
     /// The durable key; made on first use, before there is a store (also one set aside).

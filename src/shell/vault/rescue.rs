@@ -19,6 +19,8 @@ pub(super) fn set_aside(profile: &Profile) -> Result<PathBuf, VaultError> {
     for left_over in [&draft, &rescued] {
         _ = fs::remove_file(left_over);
     }
+    // A store that is missing is set aside as the empty file that it would be.
+    open_private(&path)?;
     // Opening a store writes to it, so the copy is opened.
     fs::copy(&path, &draft).map_err(|source| VaultError::io(&path, source))?;
     open_private(&rescued)?;
@@ -34,6 +36,7 @@ pub(super) fn set_aside(profile: &Profile) -> Result<PathBuf, VaultError> {
         Ok::<(), redb::Error>(())
     }));
     _ = fs::remove_file(&draft);
+    profile.remember_store(false)?;
     fs::rename(&path, &aside).map_err(|source| VaultError::io(&path, source))?;
     match is_legible {
         Ok(Ok(())) => fs::rename(&rescued, &path).map_err(|source| VaultError::io(&path, source))?,
