@@ -191,6 +191,11 @@ fn a_newcomer_is_admitted_by_two_words_and_everybody_can_go_as_they_please() {
     heron.ask(json!({ "do": "online", "transport": "lan" }));
     otter.ask(json!({ "do": "report", "text": "Nothing to complain about." }));
     otter.until_status("neighbours", |status| status["neighbours"] == 2);
+    // The organizer sits here too: her key opens what was reported.
+    heron.ask(json!({ "do": "open-reports", "keys": place.pack().with_file_name("organizer.key") }));
+    let reports = heron.until("the report", json!({ "do": "reports" }), |reports| !reports["reports"][0].is_null());
+    assert_eq!(reports["reports"][0]["text"], "Nothing to complain about.");
+    assert_eq!(raven.ask(json!({ "do": "reports" }))["reports"], json!([]), "nobody else can read it");
     otter.ask(json!({ "do": "leave", "talk": otters }));
     assert_eq!(otter.ask(json!({ "do": "receipts" }))["receipts"][0]["ending"], "left");
     let gone = |view: &serde_json::Value| {

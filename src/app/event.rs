@@ -51,7 +51,8 @@ enum EventCommand {
 /// Describes an event, makes its keys and signs its pack.
 ///
 /// Writes two files: event.alcove, the pack, for attendees; and organizer.key, which makes you the organizer. Keep a copy of the key in a
-/// safe place: with it (--keys) you sign a changed pack of the same event, and open the reports that attendees send you.
+/// safe place: with it (--keys) you sign a changed pack of the same event, and open the reports that attendees send you (the command
+/// open-reports of alcove node).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 With a relay and a floor plan:
@@ -311,7 +312,11 @@ fn read_pack(path: &Path) -> Result<SignedPack> {
     SignedPack::decode(&bytes).with_context(|| format!("{}", path.display()))
 }
 
-fn read_keys(path: &Path) -> Result<OrganizerKeys> {
+/// The organizer's keys from their file.
+///
+/// # Errors
+/// What is wrong with the file, in one sentence.
+pub(super) fn read_keys(path: &Path) -> Result<OrganizerKeys> {
     let bytes = zeroize::Zeroizing::new(read_file(path, 1024)?);
     OrganizerKeys::from_bytes(&bytes).with_context(|| format!("{}", path.display()))
 }

@@ -219,4 +219,4 @@ mod day {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

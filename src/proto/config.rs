@@ -175,6 +175,8 @@ pub const CODE_GRACE: Duration = Duration::from_secs(45);
 /// Newcomers who may wait at one time.
 pub const NEWCOMERS_MAX: usize = 8;
 
+/// Reports that the organizer's device keeps: more than one person reads in three days.
+pub const REPORTS_MAX: usize = 1_000;
 /// Tags of the owner's own interests.
 pub const INTERESTS_MAX: usize = 32;
 /// Events that wait to be read before new ones are dropped: whoever does not read them asks for views anyway.

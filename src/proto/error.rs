@@ -68,6 +68,9 @@ pub enum Refused {
     /// Only the chair may ask for this.
     #[error("only the one who chairs this talk can do that")]
     NotChair,
+    /// The key is of another event.
+    #[error("this key is not the organizer's of this event: take the organizer.key that signed its pack")]
+    NotOrganizer,
     /// The LAN is off, so that no code could say where we are.
     #[error("switch the local network on first: the code must say where you are")]
     NoLan,

@@ -338,6 +338,8 @@ pub enum Event {
     TalkErased(TalkId),
     /// A card we had taken a seat at is no longer there.
     CardGone(CardId),
+    /// The organizer's device opened a report.
+    ReportsChanged,
     /// A peer broke a rule; whose link or seat it was, and which rule. Counted, never fatal.
     PeerFault(String),
     /// A record of the vault could not be read and was set aside.

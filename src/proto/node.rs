@@ -22,6 +22,7 @@ mod command;
 mod ending;
 mod links;
 mod reading;
+pub mod reports;
 mod restore;
 mod talks;
 mod upkeep;
@@ -66,6 +67,7 @@ pub struct Node {
     talks: BTreeMap<TalkId, Talk>,
     notes: BTreeMap<TalkId, Notes>,
     receipts: BTreeMap<TalkId, Receipt>,
+    reports: reports::Reports,
     table: Table,
     animated: fountain::Receiver,
     assemblers: BTreeMap<Reader, Assembler>,
@@ -95,6 +97,7 @@ impl Node {
             talks: BTreeMap::new(),
             notes: BTreeMap::new(),
             receipts: BTreeMap::new(),
+            reports: reports::Reports::default(),
             table: Table::default(),
             animated: fountain::Receiver::default(),
             assemblers: BTreeMap::new(),
@@ -207,10 +210,10 @@ impl Node {
 
     /// Lends the parts what they may use; `None` without an event.
     fn with_cx<T>(&mut self, f: impl FnOnce(&mut NodeParts<'_>, &mut Cx<'_>) -> T) -> Option<T> {
-        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, receipts, table, .. } = self;
+        let Self { rng, now, clock, event, out, posts, mailbox, talks, notes, board, receipts, reports, table, .. } = self;
         let event = event.as_ref()?;
         let cx = &mut Cx { now: *now, wall: clock.believed(*now), shown: clock.wall(), rng, out, posts, event };
-        Some(f(&mut NodeParts { mailbox, talks, notes, board, receipts, table }, cx))
+        Some(f(&mut NodeParts { mailbox, talks, notes, board, receipts, reports, table }, cx))
     }
 
     fn tell(&mut self, event: Event) {
@@ -240,5 +243,6 @@ struct NodeParts<'a> {
     notes: &'a mut BTreeMap<TalkId, Notes>,
     board: &'a mut Board,
     receipts: &'a BTreeMap<TalkId, Receipt>,
+    reports: &'a mut reports::Reports,
     table: &'a mut Table,
 }

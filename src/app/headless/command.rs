@@ -17,7 +17,7 @@ use crate::shell::driver::{DriverHandle, Transport};
 use serde_json::{Map, Value, json};
 
 /// Every command, in the order of the documentation.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 34] = [
     "status",
     "join-event",
     "set-interests",
@@ -44,6 +44,8 @@ pub const NAMES: [&str; 32] = [
     "hide",
     "remove",
     "report",
+    "open-reports",
+    "reports",
     "leave",
     "close",
     "receipts",
@@ -177,6 +179,16 @@ pub async fn carry_out(driver: &DriverHandle, name: &str, mut fields: Fields) ->
             let text = f.text("text")?;
             fields.finish()?;
             change(driver, move |node| node.report(&text).map(nothing)).await
+        }
+        "open-reports" => {
+            let path = f.path("keys")?;
+            fields.finish()?;
+            let keys = crate::app::event::read_keys(&path).map_err(|error| Failure::new("file", format!("{error:#}")))?;
+            change(driver, move |node| node.open_reports(keys.report_secret()).map(nothing)).await
+        }
+        "reports" => {
+            fields.finish()?;
+            Ok(driver.view(|node, _| json!({ "reports": node.reports().iter().map(view::report).collect::<Vec<_>>() })).await?)
         }
         "leave" => of_talk(driver, fields, |node, talk| node.leave(talk)).await,
         "close" => of_talk(driver, fields, |node, talk| node.close(talk)).await,

@@ -70,6 +70,7 @@ fn of_node(event: Event) -> Value {
         }
         Event::TalkErased(talk) => json!({ "event": "talk-erased", "talk": talk.to_string() }),
         Event::CardGone(card) => json!({ "event": "card-gone", "card": card.to_string() }),
+        Event::ReportsChanged => json!({ "event": "reports-changed" }),
         Event::PeerFault(what) => json!({ "event": "peer-fault", "message": sentence(what) }),
         Event::RecordCorrupt(record) => json!({ "event": "record-corrupt", "record": record }),
     }

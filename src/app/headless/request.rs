@@ -71,6 +71,7 @@ impl From<Refused> for Failure {
             Refused::UnknownSeat => "unknown-seat",
             Refused::NotChair => "not-chair",
             Refused::NoLan => "no-lan",
+            Refused::NotOrganizer => "not-organizer",
         };
         Failure::new(code, refused)
     }
@@ -158,6 +159,14 @@ impl Fields {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong(name, "a text", &other)),
         }
+    }
+
+    /// A path.
+    ///
+    /// # Errors
+    /// Missing, or not a text.
+    pub fn path(&mut self, name: &str) -> Result<PathBuf, Failure> {
+        self.text(name).map(PathBuf::from)
     }
 
     /// A path that may be missing.

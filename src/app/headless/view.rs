@@ -7,6 +7,7 @@ use crate::model::event::SignedPack;
 use crate::proto::board::Pattern;
 use crate::proto::id::{SeatId, TalkId};
 use crate::proto::node::Node;
+use crate::proto::node::reports::Report;
 use crate::proto::node::view::{CardView, ReceiptView, RoomView, SeatView, State, TalkView};
 use crate::proto::talk::close::Ending;
 use crate::proto::talk::room::Contact;
@@ -166,6 +167,11 @@ pub fn notes(node: &Node, talk: TalkId) -> Option<Value> {
         "waiting": view.waiting,
         "previews": previews.collect::<Vec<_>>(),
     }))
+}
+
+/// What an attendee reported.
+pub fn report(report: &Report) -> Value {
+    json!({ "came_hours": report.came_hours, "text": report.text })
 }
 
 /// What remains of a talk.

@@ -39,10 +39,8 @@ impl Seen {
     fn take(&mut self, message: &[u8], is_to_relay: bool) {
         self.sizes.push(message.len());
         match decode_command(message) {
-            Ok(RelayCommand::Put { delete_hash, .. }) if is_to_relay => {
-                if !self.puts.contains(&delete_hash) {
-                    self.puts.push(delete_hash);
-                }
+            Ok(RelayCommand::Put { delete_hash, .. }) if is_to_relay && !self.puts.contains(&delete_hash) => {
+                self.puts.push(delete_hash);
             }
             Ok(RelayCommand::Delete { delete_key, .. }) if is_to_relay => {
                 self.withdrawn.insert(delete_hash(&delete_key));

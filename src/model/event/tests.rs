@@ -12,7 +12,15 @@ fn keys() -> OrganizerKeys {
 }
 
 fn pack(tables: u16) -> EventPack {
-    let keys = keys();
+    pack_of(&keys(), tables)
+}
+
+/// The pack of another organizer's event.
+pub(crate) fn signed_by(keys: &OrganizerKeys) -> SignedPack {
+    SignedPack::sign(pack_of(keys, 12), keys).unwrap()
+}
+
+fn pack_of(keys: &OrganizerKeys, tables: u16) -> EventPack {
     let (starts, ends) = (date(2026, 11, 24), date(2026, 11, 26));
     let zone = TimeZone::fixed(jiff::tz::offset(1));
     let (opens_at, ends_at) = span(starts, ends, &zone).unwrap();

@@ -27,12 +27,14 @@ pub(super) enum Reader {
     Closing(TalkId),
     /// Confirmations for a receipt of ours.
     Receipt(TalkId),
+    /// The organizer.
+    Report,
 }
 
 impl Reader {
     pub(super) fn is_of(self, id: TalkId) -> bool {
         match self {
-            Reader::Board => false,
+            Reader::Board | Reader::Report => false,
             Reader::Door(talk, _) | Reader::Reply(talk) | Reader::Room(talk) | Reader::Closing(talk) => talk == id,
             Reader::Receipt(_) => false,
         }
@@ -131,6 +133,7 @@ impl Node {
                 self.confirm(talk, &token, (via == Via::Link).then_some(parcel));
                 Ok(())
             }
+            Reader::Report => self.read_report(message),
             Reader::Room(_) => Ok(()),
         }
     }
@@ -176,6 +179,9 @@ impl Node {
             |reader: Reader, keys: &crate::proto::wire::parcel::ParcelKeys| keys.open(parcel).map(|content| (reader, content));
         if event.board.recognises(parcel) {
             return open(Reader::Board, &event.board);
+        }
+        if let Some(content) = self.reports.recognise(parcel) {
+            return Some((Reader::Report, content));
         }
         for (id, talk) in &self.talks {
             let through = |number: usize, door: &Door| open(Reader::Door(*id, number), &door::parcel_keys(&door.public()));

@@ -79,6 +79,7 @@ impl Node {
                 b"interests" => decode(value, "interests").ok().map(|tags| self.interests = tags),
                 b"time" => Some(()),
                 name if name.starts_with(b"blob/") => self.mailbox.restore(name, value).then_some(()),
+                name if name.starts_with(b"report/") => self.reports.restore(name, value),
                 name if name.starts_with(b"receipt/") => self.restore_receipt(name, value),
                 _ => Some(()),
             };

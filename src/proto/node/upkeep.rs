@@ -127,6 +127,7 @@ impl Node {
         self.send_posts();
         self.with_cx(|parts, cx| parts.mailbox.tick(cx));
         self.expire_receipts();
+        self.with_cx(|parts, cx| parts.reports.expire(cx));
         if self.event.is_some()
             && let Some(wall) = self.clock.due_to_remember(now)
         {

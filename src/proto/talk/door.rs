@@ -36,6 +36,13 @@ impl Door {
         Door { secret: Key(secret.to_bytes().into()), public: public.to_bytes().into() }
     }
 
+    /// The door of this X25519 private key; `None` if it is none.
+    pub fn from_secret(secret: Key) -> Option<Door> {
+        let private = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&secret.0).ok()?;
+        let public = X25519HkdfSha256::sk_to_pk(&private).to_bytes().into();
+        Some(Door { secret, public })
+    }
+
     /// The public half.
     pub fn public(&self) -> [u8; 32] {
         self.public
