@@ -1,10 +1,10 @@
 //! This node's side of the blind relay: which mailboxes it reads, what waits to be left there, and what it may withdraw.
 //!
-//! Laws: every blob has one size; every phone reads the same number of room buckets whether it has talks or not; what waits is
-//! bounded; a withdrawal is made only by who wrote the blob. The relay sees mailbox names and sealed blobs, nothing else.
+//! Laws: every blob has one size; every phone reads the same number of room buckets whether it has talks or not, and those it has none
+//! in are drawn at random; what waits is bounded; a withdrawal is made only by who wrote the blob. The relay sees mailbox names and sealed blobs, nothing else.
 
 use super::config::{BUCKETS_READ, OUTBOX_GATHER, OUTBOX_MAX, RELAY_BLOB_BYTES, RELAY_HOURS_MAX, RELAY_PAUSE};
-use super::cx::{Cx, EventKeys};
+use super::cx::Cx;
 use super::id::{PutId, TalkId, WriteName};
 use super::io::{Output, ReadKey, RelayCommand, RelayEvent, RelayRefusal, Scope};
 use super::rng::Rng;
@@ -22,6 +22,8 @@ const LENGTH_BYTES: usize = 2;
 #[derive(Default)]
 pub struct Mailbox {
     up: bool,
+    /// The event's buckets in an order of this device's own: decoys are taken from the front.
+    decoys: Vec<u16>,
     reading: BTreeMap<WriteName, Reading>,
     outbox: VecDeque<Waiting>,
     in_flight: BTreeMap<PutId, Blob>,
@@ -101,12 +103,16 @@ impl Mailbox {
     }
 
     /// Reads these mailboxes from now on, and no others; the shared ones are added here.
-    pub fn read(&mut self, out: &mut VecDeque<Output>, event: &EventKeys, own: &[ReadKey], rooms: &BTreeSet<u16>) {
+    pub fn read(&mut self, cx: &mut Cx<'_>, own: &[ReadKey], rooms: &BTreeSet<u16>) {
+        let event = cx.event;
+        if self.decoys.len() != usize::from(event.room_buckets) {
+            self.decoys = shuffled(cx.rng, event.room_buckets);
+        }
         let mut wanted: BTreeMap<WriteName, ReadKey> = BTreeMap::new();
         let mut want = |key: ReadKey| wanted.insert(key.write_name(), key);
         want(event.board_mailbox());
         own.iter().cloned().for_each(|key| drop(want(key)));
-        let decoys = (0..event.room_buckets).filter(|bucket| !rooms.contains(bucket));
+        let decoys = self.decoys.iter().copied().filter(|bucket| !rooms.contains(bucket));
         let count = usize::from(BUCKETS_READ.min(event.room_buckets)).max(rooms.len());
         rooms.iter().copied().chain(decoys).take(count).for_each(|bucket| drop(want(event.bucket(bucket))));
 
@@ -115,13 +121,13 @@ impl Mailbox {
             if let Some(reading) = self.reading.remove(&name)
                 && self.up
             {
-                out.push_back(Output::Relay(RelayCommand::Unsubscribe { read_key: reading.read_key }));
+                cx.out.push_back(Output::Relay(RelayCommand::Unsubscribe { read_key: reading.read_key }));
             }
         }
         for (name, read_key) in wanted {
             if let std::collections::btree_map::Entry::Vacant(place) = self.reading.entry(name) {
                 if self.up {
-                    out.push_back(Output::Relay(RelayCommand::Subscribe { read_key: read_key.clone(), after: 0 }));
+                    cx.out.push_back(Output::Relay(RelayCommand::Subscribe { read_key: read_key.clone(), after: 0 }));
                 }
                 place.insert(Reading { read_key, cursor: 0, caught_up: false });
             }
@@ -293,6 +299,15 @@ impl Blob {
     }
 }
 
+/// 0 to `count` - 1 in random order (Fisher and Yates).
+fn shuffled(rng: &mut Rng, count: u16) -> Vec<u16> {
+    let mut all: Vec<u16> = (0..count).collect();
+    for last in (1..all.len()).rev() {
+        all.swap(last, rng.below(last as u64 + 1) as usize);
+    }
+    all
+}
+
 /// Parcels as one blob under the event's relay key; the caller has counted that they fit.
 fn wrap(rng: &mut Rng, relay: &Key, parcels: &[Parcel]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(PLAIN_BYTES);
@@ -324,7 +339,60 @@ fn unwrap(relay: &Key, blob: &[u8]) -> Option<Vec<Parcel>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::cx::EventKeys;
+    use crate::proto::id::EventId;
+    use crate::proto::time::WallTime;
     use crate::proto::wire::parcel::{ParcelKeys, Travel};
+
+    const ROOM_BUCKETS: u16 = 8;
+
+    /// The buckets that a device with rooms in these reads.
+    fn buckets_read(seed: u8, rooms: &[u16]) -> BTreeSet<u16> {
+        let event = EventKeys {
+            id: EventId([1; 16]),
+            board: ParcelKeys::new(&Key([1; 32])),
+            relay: Key([2; 32]),
+            room_buckets: ROOM_BUCKETS,
+            report: [0; 32],
+            ends: WallTime(0),
+        };
+        let (mut out, mut posts, rng) = (VecDeque::new(), Vec::new(), &mut Rng::new([seed; 32]));
+        let (now, wall) = (Instant(0), WallTime(0));
+        let cx = &mut Cx { now, wall, shown: wall, rng, out: &mut out, posts: &mut posts, event: &event };
+        let mut mailbox = Mailbox::default();
+        mailbox.handle(cx, RelayEvent::Up);
+        mailbox.read(cx, &[], &rooms.iter().copied().collect());
+        mailbox.read(cx, &[], &rooms.iter().copied().collect());
+        let read = |output: &Output| match output {
+            Output::Relay(RelayCommand::Subscribe { read_key, .. }) => Some(read_key.write_name()),
+            other => panic!("{other:?}"),
+        };
+        let names: BTreeSet<_> = out.iter().filter_map(read).collect();
+        assert_eq!(names.len(), out.len(), "each is asked for once");
+        assert!(names.contains(&event.board_mailbox().write_name()));
+        (0..ROOM_BUCKETS).filter(|bucket| names.contains(&event.bucket(*bucket).write_name())).collect()
+    }
+
+    #[test]
+    fn every_phone_reads_the_same_number_of_buckets_whatever_talks_it_has() {
+        for rooms in [&[][..], &[5], &[0, 1], &[2, 3, 7], &[1, 4, 5, 6]] {
+            let read = buckets_read(1, rooms);
+            assert_eq!(read.len(), usize::from(BUCKETS_READ), "{rooms:?}");
+            assert!(rooms.iter().all(|room| read.contains(room)));
+        }
+        assert_eq!(buckets_read(1, &[0, 1, 2, 3, 4]).len(), 5, "control: more rooms than that cannot hide");
+    }
+
+    #[test]
+    fn the_buckets_of_a_phone_without_talks_look_like_those_of_one_with() {
+        let mut times = [0; ROOM_BUCKETS as usize];
+        for seed in 0..200 {
+            buckets_read(seed, &[]).into_iter().for_each(|bucket| times[usize::from(bucket)] += 1);
+        }
+        // 100 of 200 on average, with a standard deviation of 7.
+        assert!(times.iter().all(|times| (70..=130).contains(times)), "{times:?}");
+        assert_eq!(buckets_read(7, &[]), buckets_read(7, &[]), "and they stay as long as the device runs");
+    }
 
     #[test]
     fn a_blob_has_one_size_and_gives_its_parcels_back_to_the_event_alone() {

@@ -319,7 +319,7 @@ impl Node {
             }
             // Confirmations come after the end.
             rooms.extend(parts.receipts.values().filter(|receipt| receipt.is_awaited()).map(|receipt| receipt.bucket));
-            parts.mailbox.read(cx.out, cx.event, &own, &rooms);
+            parts.mailbox.read(cx, &own, &rooms);
         });
     }
 
