@@ -283,6 +283,27 @@ fn a_store_that_was_emptied_or_is_missing_is_a_loss_to_be_told_and_not_a_new_pro
 }
 
 #[test]
+fn beginning_anew_spares_the_key_of_what_was_set_aside_and_a_copy_put_back_opens() {
+    let profile = tempfile::tempdir().unwrap();
+    let open = || Vault::open(profile.path(), Choice::File, Rng::new([1; 32])).unwrap();
+    let mut vault = open().vault;
+    vault.commit(&[put(Scope::Talk(talk(1)), "note", "mine")]).unwrap();
+    drop(vault);
+    let path = profile.path().join("vault.redb");
+    let copy = fs::read(&path).unwrap();
+    for _ in 0..2 {
+        fs::write(&path, "not a store").unwrap();
+        Vault::set_aside(profile.path()).unwrap();
+        let mut vault = open().vault;
+        vault.commit(&[put(Scope::Talk(talk(2)), "note", "another"), Persist::Forget { talk: talk(2) }]).unwrap();
+        drop(vault);
+        drop(open());
+        fs::write(&path, &copy).unwrap();
+        assert_eq!(open().records, [record(Scope::Talk(talk(1)), "note", "mine")]);
+    }
+}
+
+#[test]
 fn a_flipped_bit_anywhere_is_harmless_or_an_error_and_setting_aside_saves_what_is_legible() {
     let (profile, memory) = (tempfile::tempdir().unwrap(), Memory::default());
     let mut vault = open(profile.path(), &memory).vault;

@@ -96,10 +96,15 @@ impl Vault {
         if let Keystore::Kernel { profile: name } = &mut self.keystore {
             *name = profile;
         }
-        self.generation = 1;
+        self.generation = unused_generation(&self.keystore)?;
         let key = fresh_key(&mut self.rng);
         self.keystore.put(self.generation, &key)?;
-        let meta = Meta { profile, keystore: self.keystore.kind(), generation: 1, durable_check: durable_check(&self.durable) };
+        let meta = Meta {
+            profile,
+            keystore: self.keystore.kind(),
+            generation: self.generation,
+            durable_check: durable_check(&self.durable),
+        };
         let transaction = store.begin_write()?;
         {
             let (first, last) = layout::talk_places();
@@ -124,6 +129,20 @@ impl Vault {
             _ = left.map(|keystore| keystore.delete(before.generation));
         }
         Ok(())
+    }
+}
+
+/// The first generation that no key is in the way of: one that is there opens a store that was set aside, and a copy that is put back.
+/// Its neighbours must be free too, since [`Vault::sweep`] takes what lies there for its own leftovers.
+fn unused_generation(keystore: &Keystore) -> Result<u64, KeystoreError> {
+    let mut generation = 1;
+    loop {
+        let near = [generation - 1, generation, generation + 1].map(|near| keystore.read(near).map(|key| key.is_some()));
+        match near {
+            [Ok(false), Ok(false), Ok(false)] => return Ok(generation),
+            [Err(error), ..] | [_, Err(error), _] | [.., Err(error)] => return Err(error),
+            _ => generation += 3,
+        }
     }
 }
 
