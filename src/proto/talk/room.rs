@@ -13,7 +13,7 @@ use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
-use super::roster::{Roster, Standing};
+use super::roster::{RejoinKey, Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
@@ -141,7 +141,10 @@ impl Stub {
 
     /// Whether a certificate ends the talk for this device: it holds, and our own vote is in it.
     pub fn accepts(&self, certificate: &Certificate) -> bool {
-        certificate.holds(&self.room) && certificate.seats.iter().any(|seat| seat.seat == self.seat && seat.key == self.key)
+        let is_ours = |seat: &close::ClosedSeat| {
+            seat.seat == self.seat && seat.key == self.key && matches!(seat.end, close::SeatEnd::Voted(_))
+        };
+        certificate.holds(&self.room) && certificate.seats.iter().any(is_ours)
     }
 }
 
@@ -685,12 +688,14 @@ impl Room {
 
     /// Acts on an entry that is new and in order: ours as well as others'.
     fn act(&mut self, cx: &mut Cx<'_>, entry: Entry) -> Result<Vec<Effect>, Fault> {
-        let Entry { seat, number, body, .. } = entry;
+        let Entry { seat, number, body, signature: signed } = entry;
         let mut effects = Vec::new();
         match body {
             Body::Hello { rejoin_key } => {
-                if let Some(seat) = self.meta.roster.seat_mut(seat) {
-                    seat.rejoin_key.get_or_insert(rejoin_key);
+                if let Some(seat) = self.meta.roster.seat_mut(seat)
+                    && number == 1
+                {
+                    seat.rejoin_key = Some(RejoinKey { key: rejoin_key, hello: signed });
                 }
                 let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
                 self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
