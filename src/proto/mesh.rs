@@ -3,7 +3,10 @@
 //! Laws: a parcel is passed on at most once; an ephemeral one is never carried; memory is bounded, and when the duplicate memory is
 //! full new parcels are refused rather than old ones forgotten (a forgotten one would circle for ever). What is carried is not read.
 
-use super::config::{CARRIED_BYTES_MAX, CARRY_TIME_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX, RECONCILE_INTERVAL, SEEN_MAX};
+use super::config::{
+    CARRIED_BYTES_MAX, CARRY_TIME_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX, RECONCILE_ANSWER_BYTES_MAX,
+    RECONCILE_ANSWER_INTERVAL, RECONCILE_INTERVAL, SEEN_MAX,
+};
 use super::id::{LinkId, ParcelId};
 use super::rng::Rng;
 use super::secret::hash16;
@@ -33,6 +36,9 @@ struct Neighbour {
     salt: [u8; 32],
     have: BTreeSet<[u8; 8]>,
     next_reconcile: Instant,
+    /// Before these, a question what we carry and one for what is missing are not answered again.
+    next_have: Instant,
+    next_give: Instant,
 }
 
 struct Carried {
@@ -59,7 +65,8 @@ impl Mesh {
 
     /// A link is up: `salt` is its handshake hash. Gives the first word of reconciliation.
     pub fn link_up(&mut self, now: Instant, link: LinkId, salt: [u8; 32]) -> Vec<Outgoing> {
-        let neighbour = Neighbour { salt, have: BTreeSet::new(), next_reconcile: now + RECONCILE_INTERVAL };
+        let next_reconcile = now + RECONCILE_INTERVAL;
+        let neighbour = Neighbour { salt, have: BTreeSet::new(), next_reconcile, next_have: now, next_give: now };
         self.neighbours.insert(link, neighbour);
         vec![(link, Frame::Control(Control::Carrying { fingerprint: self.fingerprint(&salt) }))]
     }
@@ -94,12 +101,17 @@ impl Mesh {
     }
 
     /// Takes a word of reconciliation.
-    pub fn hear(&mut self, rng: &mut Rng, link: LinkId, control: &Control) -> Vec<Outgoing> {
-        let Some(salt) = self.neighbours.get(&link).map(|neighbour| neighbour.salt) else { return Vec::new() };
+    pub fn hear(&mut self, rng: &mut Rng, now: Instant, link: LinkId, control: &Control) -> Vec<Outgoing> {
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return Vec::new() };
+        let salt = neighbour.salt;
         match control {
-            Control::Carrying { fingerprint } if *fingerprint == self.fingerprint(&salt) => Vec::new(),
-            Control::Carrying { .. } => self.have(link, &salt),
-            Control::Have { short_ids, last } => self.lacking(rng, link, &salt, short_ids, *last),
+            // An answer may cost thousands of times the question.
+            Control::Carrying { .. } if neighbour.next_have > now => Vec::new(),
+            Control::Carrying { fingerprint } => {
+                neighbour.next_have = now + RECONCILE_ANSWER_INTERVAL;
+                if *fingerprint == self.fingerprint(&salt) { Vec::new() } else { self.have(link, &salt) }
+            }
+            Control::Have { short_ids, last } => self.lacking(rng, now, link, short_ids, *last),
             Control::Table { .. } | Control::Newcomer { .. } | Control::Admission { .. } => Vec::new(),
         }
     }
@@ -203,8 +215,9 @@ impl Mesh {
             .collect()
     }
 
-    fn lacking(&mut self, rng: &mut Rng, link: LinkId, salt: &[u8; 32], short_ids: &[[u8; 8]], last: bool) -> Vec<Outgoing> {
+    fn lacking(&mut self, rng: &mut Rng, now: Instant, link: LinkId, short_ids: &[[u8; 8]], last: bool) -> Vec<Outgoing> {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return Vec::new() };
+        let salt = neighbour.salt;
         if neighbour.have.len() < HAVE_IDS_MAX {
             neighbour.have.extend(short_ids);
         }
@@ -212,8 +225,22 @@ impl Mesh {
             return Vec::new();
         }
         let have = std::mem::take(&mut neighbour.have);
-        let lacking = self.carried.iter().filter(|(id, _)| !have.contains(&short_id(salt, id)));
-        lacking.map(|(_, carried)| (link, Frame::Parcel(carried.parcel.with_hops(5 + rng.below(3) as u8)))).collect()
+        if neighbour.next_give > now {
+            return Vec::new();
+        }
+        neighbour.next_give = now + RECONCILE_ANSWER_INTERVAL;
+        let mut left = RECONCILE_ANSWER_BYTES_MAX;
+        let mut given = Vec::new();
+        for carried in self.carried.iter().filter(|(id, _)| !have.contains(&short_id(&salt, id))).map(|(_, carried)| carried) {
+            let size = carried.parcel.as_bytes().len();
+            if size > left {
+                neighbour.next_reconcile = neighbour.next_reconcile.min(now + RECONCILE_ANSWER_INTERVAL * 2);
+                break;
+            }
+            left -= size;
+            given.push((link, Frame::Parcel(carried.parcel.with_hops(5 + rng.below(3) as u8))));
+        }
+        given
     }
 }
 
@@ -282,7 +309,7 @@ mod tests {
                     assert!(mesh.receive(rng, Instant(0), WALL, Some(link), &parcel).is_some(), "only what is missing is sent");
                     Vec::new()
                 }
-                Frame::Control(control) => mesh.hear(rng, link, &control),
+                Frame::Control(control) => mesh.hear(rng, Instant(0), link, &control),
             };
             frames.into_iter().flat_map(answer).collect()
         };
@@ -293,6 +320,38 @@ mod tests {
         }
         assert_eq!(parcels, 200);
         assert_eq!(alice.fingerprint(&salt), bob.fingerprint(&salt));
+    }
+
+    #[test]
+    fn a_neighbour_that_asks_again_and_again_gets_one_answer_a_second_and_in_the_end_everything() {
+        let rng = &mut Rng::new([5; 32]);
+        let mut mesh = Mesh::default();
+        let carried = 3 * RECONCILE_ANSWER_BYTES_MAX / 448;
+        for _ in 0..carried {
+            let parcel = parcel(rng, false);
+            mesh.originate(rng, Instant(0), WALL, parcel);
+        }
+        let link = LinkId(1);
+        mesh.link_up(Instant(0), link, [7; 32]);
+        let mut known = BTreeSet::new();
+        for second in 0..4 {
+            let now = Instant(second * 1_000_000);
+            let mut bytes = 0;
+            for _ in 0..50 {
+                mesh.hear(rng, now, link, &Control::Carrying { fingerprint: [0; 16] });
+                let short_ids: Vec<_> = known.iter().map(|id| short_id(&[7; 32], id)).collect();
+                for chunk in short_ids.chunks(HAVE_MAX) {
+                    mesh.hear(rng, now, link, &Control::Have { short_ids: chunk.to_vec(), last: false });
+                }
+                for (_, frame) in mesh.hear(rng, now, link, &Control::Have { short_ids: Vec::new(), last: true }) {
+                    let Frame::Parcel(parcel) = frame else { unreachable!() };
+                    bytes += parcel.as_bytes().len();
+                    known.insert(parcel.id());
+                }
+            }
+            assert!(bytes <= RECONCILE_ANSWER_BYTES_MAX, "{bytes}");
+        }
+        assert_eq!(known.len(), carried, "control: who asks in time gets all");
     }
 
     #[test]
