@@ -30,7 +30,7 @@ const HTTP_MAX: Duration = Duration::from_secs(120);
 const SOCKET_BUFFER_BYTES: u32 = 64 * 1024;
 
 /// What TLS holds back for a peer that does not read.
-const TLS_BUFFER_BYTES: usize = 8 * 1024;
+const TLS_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Binds the address with small socket buffers; accepted connections inherit them.
 ///
