@@ -261,7 +261,9 @@ impl Insider {
         let mut votes = BTreeMap::new();
         for content in parcels.iter().filter_map(|parcel| self.parcels.open(parcel)) {
             // A whole message that is sealed by MLS: `00`, variant 0, bytes.
-            let Some(sealed) = content.strip_prefix(&[0, 0]).and_then(|rest| decode::<Vec<u8>>(rest, "sealed").ok()) else { continue };
+            let Some(sealed) = content.strip_prefix(&[0, 0]).and_then(|rest| decode::<Vec<u8>>(rest, "sealed").ok()) else {
+                continue;
+            };
             let Ok(Opened::Message { plaintext, .. }) = self.group.open(&sealed) else { continue };
             for item in decode::<Vec<Item>>(&plaintext, "entries").unwrap_or_default() {
                 if let Item::Entry(Entry { seat, body: Body::Vote(vote), .. }) = item {

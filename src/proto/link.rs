@@ -197,7 +197,12 @@ impl Link {
     }
 
     /// Finds the pattern that the first cell speaks: a code on show, else NN.
-    fn answer(&self, rng: &mut Rng, cell: &[u8], invitations: &[Invitation<'_>]) -> Result<(HandshakeState, Option<Vec<u8>>), Fault> {
+    fn answer(
+        &self,
+        rng: &mut Rng,
+        cell: &[u8],
+        invitations: &[Invitation<'_>],
+    ) -> Result<(HandshakeState, Option<Vec<u8>>), Fault> {
         let broken = |_| Fault::Forged("handshake");
         for invitation in invitations {
             let mut noise = Builder::with_resolver(params(XK), Box::new(Resolver(Mutex::new(rng.fork()))))
@@ -218,7 +223,13 @@ impl Link {
         Ok((noise, None))
     }
 
-    fn advance(&mut self, noise: HandshakeState, burns: Option<Vec<u8>>, answers: bool, heard: &mut Vec<Heard>) -> Result<(), Fault> {
+    fn advance(
+        &mut self,
+        noise: HandshakeState,
+        burns: Option<Vec<u8>>,
+        answers: bool,
+        heard: &mut Vec<Heard>,
+    ) -> Result<(), Fault> {
         if !noise.is_handshake_finished() {
             self.state = State::Handshaking { noise: Box::new(noise), burns };
             return Ok(());

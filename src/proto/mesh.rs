@@ -197,7 +197,8 @@ impl Mesh {
         if source != Source::Own && self.seen_share.get(&source).is_some_and(|own| *own >= share) {
             return false;
         }
-        let mut its: Vec<_> = self.seen.iter().filter(|(_, seen)| seen.source == fullest).map(|(id, seen)| (seen.until, *id)).collect();
+        let mut its: Vec<_> =
+            self.seen.iter().filter(|(_, seen)| seen.source == fullest).map(|(id, seen)| (seen.until, *id)).collect();
         // Several at once: looking for them costs a walk through all.
         its.sort_unstable();
         its.truncate(FORGOTTEN_AT_ONCE);

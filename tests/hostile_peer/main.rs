@@ -4,6 +4,7 @@
 
 mod lan;
 mod phone;
+mod process;
 mod relay;
 #[path = "../relay/world.rs"]
 #[allow(dead_code)] // shared with the relay's own tests

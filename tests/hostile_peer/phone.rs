@@ -32,7 +32,12 @@ impl Phone {
     pub fn start(seed: u8, pack: &SignedPack, mdns_port: u16) -> Phone {
         let (sender, events) = mpsc::channel(64);
         let bind = vec![[127, 0, 0, 1].into()];
-        let options = LanOptions { bind, discovery: Discovery::LoopbackOnly, mdns_port, ..LanOptions::new([seed; 32], Arc::new(AtomicU64::new(1))) };
+        let options = LanOptions {
+            bind,
+            discovery: Discovery::LoopbackOnly,
+            mdns_port,
+            ..LanOptions::new([seed; 32], Arc::new(AtomicU64::new(1)))
+        };
         let lan = Lan::start(options, sender).unwrap();
         let mut node = Node::new([seed; 32]);
         node.handle_input(Instant(0), Input::Wall(WALL));

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 const CROWD: usize = 150;
 /// What the relay and the honest two may hold more meanwhile: blobs under way, answers, the shelf's own.
 const HONEST_BYTES: usize = 512 * 1024;
-const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+pub const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A writer and a reader who go on with their work.
 struct Honest {
@@ -64,7 +64,7 @@ async fn stranger(at: SocketAddr, says: &[u8]) -> TcpStream {
 }
 
 /// A frame of a WebSocket with a mask of zeros, whose header says this length.
-fn frame(first: u8, length: u64, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, length: u64, payload: &[u8]) -> Vec<u8> {
     [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4], payload].concat()
 }
 
@@ -98,16 +98,35 @@ async fn a_stranger_costs_the_relay_64_kib_at_most_and_the_honest_go_on() {
     let attacks: Vec<(&str, Vec<u8>)> = vec![
         ("silence", Vec::new()),
         ("half a line", b"GET /v1/ma".to_vec()),
+        ("a head that might still end", [b"GET /healthz HTTP/1.1\r\nHost: ", &long[..8_000]].concat()),
+        (
+            "lines that might still end",
+            [&b"GET /healthz HTTP/1.1\r\n"[..], &b"X: y\r\n".repeat(90), b"Y: ", &long[..7_000]].concat(),
+        ),
+        (
+            "a body that might still end",
+            [&b"PUT /v1/mailbox/00 HTTP/1.1\r\nHost: r\r\nContent-Length: 4096\r\n\r\n"[..], &long[..4_090]].concat(),
+        ),
+        ("a frame that might still end", upgraded(&frame(0x82, RELAY_MESSAGE_BYTES as u64, &long[..4_000]))),
         ("an address without end", [b"GET /", &long[..]].concat()),
         ("a header without end", [b"GET /healthz HTTP/1.1\r\nHost: ", &long[..]].concat()),
         ("headers without end", [&b"GET /healthz HTTP/1.1\r\n"[..], &b"X: y\r\n".repeat(80_000)].concat()),
-        ("a body without end", [&b"PUT /v1/mailbox/00 HTTP/1.1\r\nHost: r\r\nContent-Length: 99999999999\r\n\r\n"[..], &long].concat()),
-        ("a piece without end", [&b"PUT /v1/mailbox/00 HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n"[..], &long].concat()),
+        (
+            "a body without end",
+            [&b"PUT /v1/mailbox/00 HTTP/1.1\r\nHost: r\r\nContent-Length: 99999999999\r\n\r\n"[..], &long].concat(),
+        ),
+        (
+            "a piece without end",
+            [&b"PUT /v1/mailbox/00 HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n"[..], &long].concat(),
+        ),
         ("requests whose answers are not read", b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n".repeat(2_000)),
         ("a pack that is not read", format!("GET /v1/pack/{hash} HTTP/1.1\r\nHost: r\r\n\r\n").repeat(20).into_bytes()),
         ("a frame that says it has 4 EiB", upgraded(&frame(0x82, 1 << 62, &long))),
         ("a frame of a mebibyte", upgraded(&frame(0x82, 1 << 20, &long))),
-        ("a message in pieces without end", upgraded(&[frame(0x02, 4_000, &long[..4_000]), frame(0x00, 4_000, &long[..4_000]).repeat(50)].concat())),
+        (
+            "a message in pieces without end",
+            upgraded(&[frame(0x02, 4_000, &long[..4_000]), frame(0x00, 4_000, &long[..4_000]).repeat(50)].concat()),
+        ),
         ("pings whose answers are not read", upgraded(&frame(0x89, 125, &long[..125]).repeat(4_000))),
         ("reading without reading", messages(subscriptions)),
         ("putting without reading", messages((0..200).map(|n| put(n, read_key(3).write_name())))),
@@ -146,7 +165,8 @@ async fn a_stranger_under_tls_costs_no_more() {
     let hello = record(16_384, &[&[1, 0xff, 0xff, 0xff][..], &long[..16_380]].concat());
     for (name, says) in [
         ("silence", Vec::new()),
-        ("half a record", record(16_384, &long[..100])),
+        ("half a record", record(16_384, &long[..16_000])),
+        ("a hello that might still end", record_of_hello(&record, &long)),
         ("a hello without end", [hello, record(16_384, &long[..16_384]).repeat(10)].concat()),
         ("no TLS at all", [b"GET / HTTP/1.1\r\nHost: ", &long[..]].concat()),
     ] {
@@ -163,6 +183,12 @@ async fn a_stranger_under_tls_costs_no_more() {
         drop(crowd);
     }
     world.stop().await;
+}
+
+/// A ClientHello of 60 KiB, which TLS allows, that lacks its end.
+fn record_of_hello(record: &impl Fn(u16, &[u8]) -> Vec<u8>, long: &[u8]) -> Vec<u8> {
+    let first = record(16_384, &[&[1, 0, 0xf0, 0][..], &long[..16_380]].concat());
+    [first, record(16_384, &long[..16_384]).repeat(2)].concat()
 }
 
 #[tokio::test]

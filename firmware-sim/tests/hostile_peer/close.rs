@@ -16,7 +16,12 @@ fn everybody(insider: &Insider) -> [u8; 32] {
 }
 
 /// Both honest ones agree; gives their votes as a member reads them, and their proposal.
-fn honest_votes(insider: &mut Insider, end: &mut Intruder, network: &mut Network, talks: &[TalkId]) -> (BTreeMap<u8, Vote>, ProposalId) {
+fn honest_votes(
+    insider: &mut Insider,
+    end: &mut Intruder,
+    network: &mut Network,
+    talks: &[TalkId],
+) -> (BTreeMap<u8, Vote>, ProposalId) {
     close(network, talks);
     end.run(network, S(10));
     let votes = insider.heard_votes(&end.parcels());
@@ -78,7 +83,10 @@ fn no_forged_certificate_ends_the_talk_and_the_true_one_does() {
     let left = SeatEnd::Left(forger.sign("leave", &[]).into());
     let lonely = insider.certificate(|_, _| SeatEnd::Voted(own(&insider, proposal, alone))).seats;
     let forged = [
-        ("a vote missing", insider.certificate(|number, _| honest.get(&number).map_or(left.clone(), |vote| SeatEnd::Voted(vote.clone())))),
+        (
+            "a vote missing",
+            insider.certificate(|number, _| honest.get(&number).map_or(left.clone(), |vote| SeatEnd::Voted(vote.clone()))),
+        ),
         ("a seat left out", without(other)),
         ("the hostile seat left out", without(me)),
         ("only the hostile seat", Certificate { seats: lonely[usize::from(me)..=usize::from(me)].to_vec() }),

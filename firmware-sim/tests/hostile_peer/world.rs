@@ -2,8 +2,8 @@
 
 use alcove::proto::id::TalkId;
 use alcove::proto::rng::Rng;
-use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
 use alcove::proto::secret::Key;
+use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
 use firmware_sim::intruder::Insider;
 use firmware_sim::network::{Network, START};
 use firmware_sim::scenario::{S, open_room, said, text, view, write};

@@ -98,7 +98,9 @@ impl Node {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
-                if let Some(card) = self.board.receive(self.clock.earliest(self.now), link.map_or(Source::Relay, Source::Link), &signed)? {
+                if let Some(card) =
+                    self.board.receive(self.clock.earliest(self.now), link.map_or(Source::Relay, Source::Link), &signed)?
+                {
                     self.tell(Event::BoardChanged);
                     self.card_changed(card);
                 }

@@ -8,7 +8,9 @@ use super::door::{self, Door};
 use super::entry::Sig;
 use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verify};
 use crate::proto::board::{Card, Content, Terms};
-use crate::proto::config::{CANDIDATES_MAX, COUNT_GATHER, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL};
+use crate::proto::config::{
+    CANDIDATES_MAX, COUNT_GATHER, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL,
+};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
