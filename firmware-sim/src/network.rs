@@ -3,6 +3,8 @@
 //! Law: the order of events follows from the seed alone. A link delivers in order and loses nothing until it breaks, as TCP and BLE
 //! do; what was under way when it breaks is lost.
 
+mod intrusion;
+
 use crate::disk::Disk;
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
@@ -21,9 +23,6 @@ pub const START: WallTime = WallTime(1_794_301_200_000);
 
 /// How often a phone tells its node what the wall clock shows.
 const WALL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Ends of links with this number and above are held by nobody's phone.
-const INTRUDERS: usize = 1 << 32;
 
 /// What can go wrong, as probabilities per event and delays.
 #[derive(Clone, Copy, Debug)]
@@ -159,46 +158,6 @@ impl Network {
     /// The time since a phone was started: what its node knows as now.
     pub fn since_start(&self, phone: usize) -> Instant {
         self.elapsed(phone)
-    }
-
-    /// The event that all have joined.
-    pub fn pack(&self) -> &SignedPack {
-        &self.pack
-    }
-
-    /// Opens a link between a phone and somebody who has none; `origin` as the phone is to see it. Gives that end of the link.
-    pub(crate) fn intrude(&mut self, phone: usize, origin: Origin) -> LinkId {
-        let (theirs, phones) = (LinkId(self.next_link), LinkId(self.next_link + 1));
-        let nobody = INTRUDERS + self.next_link as usize;
-        self.next_link += 2;
-        self.links.insert(theirs, (nobody, phone, phones));
-        self.links.insert(phones, (nobody, phone, theirs));
-        self.overheard.insert(theirs, Vec::new());
-        self.tell(phone, Duration::ZERO, Input::LinkUp { link: phones, origin });
-        theirs
-    }
-
-    /// Sends bytes over such a link.
-    pub(crate) fn inject(&mut self, link: LinkId, bytes: Vec<u8>) {
-        self.deliver(link, bytes);
-    }
-
-    /// What the phone has sent over such a link since the last look; `None` once the link is broken and all was seen.
-    pub(crate) fn overheard(&mut self, link: LinkId) -> Option<Vec<u8>> {
-        let bytes = self.overheard.get_mut(&link).map(std::mem::take).unwrap_or_default();
-        (self.links.contains_key(&link) || !bytes.is_empty()).then_some(bytes)
-    }
-
-    /// Whether such a link stands.
-    pub(crate) fn stands(&self, link: LinkId) -> bool {
-        self.links.contains_key(&link)
-    }
-
-    /// Breaks such a link.
-    pub(crate) fn withdraw(&mut self, link: LinkId) {
-        if let Some((nobody, phone, _)) = self.links.get(&link).copied() {
-            self.break_links(nobody, phone);
-        }
     }
 
     /// Chance for the scenario.

@@ -4,6 +4,7 @@
 use crate::world::{assert_goes_on, close, is_gone, large_noise, noise, two};
 use alcove::proto::board::Card;
 use alcove::proto::config::{CARRIED_BYTES_MAX, RECONCILE_ANSWER_BYTES_MAX};
+use alcove::proto::rng::Rng;
 use alcove::proto::talk::door;
 use alcove::proto::talk::group::SeatKeys;
 use alcove::proto::talk::seats::Hosting;
@@ -118,7 +119,7 @@ fn cards_under_a_thousand_fresh_keys_leave_the_honest_one_on_the_board() {
 fn seats_that_are_taken_and_given_back_without_end_do_not_multiply() {
     let mut network = Network::new(5, 2);
     network.connect_all();
-    let (host, card) = post(&mut network, 0, terms(3, 40));
+    let (host, card) = post(&mut network, 0, terms(30, 40));
     let honest = take_seat(&mut network, 1, card);
     network.run(S(5));
     let content_door = door_of(&mut network, card);
@@ -135,10 +136,20 @@ fn seats_that_are_taken_and_given_back_without_end_do_not_multiply() {
         let parcels = message::seal(rng, &door::parcel_keys(&content_door), travel, &encode(&sealed)).unwrap();
         pest.hand(network, &parcels);
     };
+    let offer = |keys: &mut SeatKeys, rng: &mut Rng| {
+        let key_package = keys.key_package(rng).unwrap();
+        [&[0_u8][..], &[0], &encode(&key_package), &rng.bytes::<32>(), &rng.bytes::<32>(), &rng.bytes::<16>()].concat()
+    };
+    // Some others wait, and are told whenever the count changes.
+    for _ in 0..15 {
+        let mut other = SeatKeys::generate(rng);
+        let offer = offer(&mut other, rng);
+        asked(&mut network, &mut pest, offer, &other);
+    }
+    pest.run(&mut network, S(5));
     let before = pest.traffic;
     for _ in 0..100 {
-        let key_package = keys.key_package(rng).unwrap();
-        let offer = [&[0_u8][..], &[0], &encode(&key_package), &rng.bytes::<32>(), &rng.bytes::<32>(), &rng.bytes::<16>()].concat();
+        let offer = offer(&mut keys, rng);
         asked(&mut network, &mut pest, offer, &keys);
         pest.run(&mut network, std::time::Duration::from_millis(50));
         asked(&mut network, &mut pest, vec![2], &keys);
@@ -148,7 +159,7 @@ fn seats_that_are_taken_and_given_back_without_end_do_not_multiply() {
     let (sent, heard) = (pest.traffic.0 - before.0, pest.traffic.1 - before.1);
     assert!(heard > 20_000, "control: the offers are answered ({heard} bytes)");
     assert!(heard <= sent, "{heard} bytes for {sent}");
-    assert_eq!(view(&network, 0, host).unwrap().taken, Some(2), "the honest guest alone is noted");
+    assert_eq!(view(&network, 0, host).unwrap().taken, Some(17), "the honest guest and the fifteen are noted");
     assert!(view(&network, 1, honest).is_some());
 }
 
