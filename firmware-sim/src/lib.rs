@@ -3,6 +3,7 @@
 
 pub mod checker;
 pub mod disk;
+pub mod intruder;
 pub mod network;
 pub mod relay;
 pub mod scenario;

@@ -3,6 +3,8 @@
 //! Law: the order of events follows from the seed alone. A link delivers in order and loses nothing until it breaks, as TCP and BLE
 //! do; what was under way when it breaks is lost.
 
+mod intrusion;
+
 use crate::disk::Disk;
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
@@ -97,6 +99,7 @@ pub struct Network {
     lives: Vec<u32>,
     next_link: u64,
     next_wall: Instant,
+    overheard: BTreeMap<LinkId, Vec<u8>>,
 }
 
 impl Network {
@@ -122,6 +125,7 @@ impl Network {
             lives: vec![0; count],
             next_link: 1,
             next_wall: Instant(0) + WALL_INTERVAL,
+            overheard: BTreeMap::new(),
         };
         for _ in 0..count {
             let node = Node::new(network.rng.bytes());
@@ -434,6 +438,9 @@ impl Network {
 
     fn deliver(&mut self, link: LinkId, bytes: Vec<u8>) {
         let Some((from, to, twin)) = self.links.get(&link).copied() else { return };
+        if let Some(overheard) = self.overheard.get_mut(&twin) {
+            return overheard.extend(bytes);
+        }
         self.note(self.owner(link), &bytes);
         let delay = self.rng.between(self.faults.delay.0, self.faults.delay.1);
         let last = self.last_delivery.get(&link).copied().unwrap_or_default();
@@ -510,7 +517,8 @@ impl Network {
     }
 
     fn tell(&mut self, phone: usize, delay: Duration, input: Input) {
-        let life = self.lives[phone];
+        // Who has no phone is told nothing.
+        let Some(life) = self.lives.get(phone).copied() else { return };
         self.schedule(self.now + delay, Happening::Input { phone, life, input });
     }
 

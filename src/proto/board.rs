@@ -6,7 +6,7 @@
 
 use super::config::{CARD_HOURS_MAX, CARDS_MAX, SEATS_MAX, TAG_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX};
 use super::error::{Fault, Refused};
-use super::id::{CardId, LinkId, SeatId, WriteName};
+use super::id::{CardId, LinkId, SeatId, Source, WriteName};
 use super::secret::{Key, hash16};
 use super::time::WallTime;
 use super::wire::{decode, encode};
@@ -139,16 +139,16 @@ pub struct Board {
 
 struct Entry {
     card: Card,
-    source: Option<LinkId>,
+    source: Source,
     until_hours: u32,
 }
 
 impl Board {
-    /// Takes a signed card that came from `source` (`None`: the relay or this node). Says whether the board changed.
+    /// Takes a signed card that came from `source`. Says whether the board changed.
     ///
     /// # Errors
     /// The card's [`Fault`].
-    pub fn receive(&mut self, wall: WallTime, source: Option<LinkId>, bytes: &[u8]) -> Result<Option<CardId>, Fault> {
+    pub fn receive(&mut self, wall: WallTime, source: Source, bytes: &[u8]) -> Result<Option<CardId>, Fault> {
         let card = Card::decode_signed(bytes, wall)?;
         let id = card.id();
         if self.entries.get(&id).is_some_and(|known| known.card.version >= card.version) {
@@ -162,6 +162,11 @@ impl Board {
             self.evict();
         }
         Ok(Some(id))
+    }
+
+    /// A link is gone: its cards take the share of all that are gone.
+    pub fn link_down(&mut self, link: LinkId) {
+        self.entries.values_mut().filter(|entry| entry.source == Source::Link(link)).for_each(|entry| entry.source = Source::Gone);
     }
 
     /// Drops cards whose time is over; says whether there were any.
@@ -188,9 +193,10 @@ impl Board {
     }
 
     fn evict(&mut self) {
-        let mut share: BTreeMap<Option<LinkId>, usize> = BTreeMap::new();
+        let mut share: BTreeMap<Source, usize> = BTreeMap::new();
         self.entries.values().for_each(|entry| *share.entry(entry.source).or_default() += 1);
-        let Some((fullest, _)) = share.into_iter().max_by_key(|(_, count)| *count) else { return };
+        // What we posted ourselves goes last.
+        let Some((fullest, _)) = share.into_iter().max_by_key(|(of, count)| (*of != Source::Own, *count)) else { return };
         let first =
             self.entries.iter().filter(|(_, entry)| entry.source == fullest).min_by_key(|(id, entry)| (entry.until_hours, **id));
         if let Some(id) = first.map(|(id, _)| *id) {
@@ -227,12 +233,12 @@ mod tests {
         let rng = &mut Rng::new([1; 32]);
         let mut board = Board::default();
         let (key, first) = card(rng, 1, Some("lifetimes"));
-        let id = board.receive(WALL, None, &first.sign(&key)).unwrap().unwrap();
+        let id = board.receive(WALL, Source::Relay, &first.sign(&key)).unwrap().unwrap();
         let withdrawn = Card { version: 2, content: None, ..first.clone() };
-        assert_eq!(board.receive(WALL, None, &withdrawn.sign(&Key([9; 32]))), Err(Fault::Forged("card")));
+        assert_eq!(board.receive(WALL, Source::Relay, &withdrawn.sign(&Key([9; 32]))), Err(Fault::Forged("card")));
         assert!(board.card(id).is_some());
-        assert_eq!(board.receive(WALL, None, &withdrawn.sign(&key)), Ok(Some(id)));
-        assert_eq!(board.receive(WALL, None, &first.sign(&key)), Ok(None));
+        assert_eq!(board.receive(WALL, Source::Relay, &withdrawn.sign(&key)), Ok(Some(id)));
+        assert_eq!(board.receive(WALL, Source::Relay, &first.sign(&key)), Ok(None));
         assert!(board.card(id).is_none());
     }
 
@@ -244,11 +250,19 @@ mod tests {
         for link in 0..20 {
             let (key, card) = card(rng, 1, Some("honest"));
             honest.push(card.id());
-            board.receive(WALL, Some(LinkId(link)), &card.sign(&key)).unwrap();
+            board.receive(WALL, Source::Link(LinkId(link)), &card.sign(&key)).unwrap();
         }
-        for _ in 0..CARDS_MAX * 2 {
+        let (key, own) = card(rng, 1, Some("own"));
+        honest.push(own.id());
+        board.receive(WALL, Source::Own, &own.sign(&key)).unwrap();
+        for number in 0..CARDS_MAX as u64 * 2 {
+            // It comes again under a new link after every hundredth card.
+            let link = LinkId(99 + number / 100);
             let (key, card) = card(rng, 1, Some("spam"));
-            board.receive(WALL, Some(LinkId(99)), &card.sign(&key)).unwrap();
+            board.receive(WALL, Source::Link(link), &card.sign(&key)).unwrap();
+            if number % 100 == 99 {
+                board.link_down(link);
+            }
         }
         assert_eq!(board.entries.len(), CARDS_MAX);
         assert!(honest.iter().all(|id| board.card(*id).is_some()));
@@ -261,7 +275,7 @@ mod tests {
         for topic in ["one", "two"] {
             let (key, mut card) = card(rng, 1, Some(topic));
             card.content.as_mut().unwrap().terms.tags = vec![if topic == "two" { "crdt" } else { "wine" }.into()];
-            board.receive(WALL, None, &card.sign(&key)).unwrap();
+            board.receive(WALL, Source::Relay, &card.sign(&key)).unwrap();
         }
         let found = board.matching(&["  ＣＲＤＴ ".into()]);
         assert_eq!(

@@ -62,6 +62,10 @@ pub const CARRIED_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const CARRY_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often neighbours ask each other whether anything is missing.
 pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
+/// A neighbour's question what we carry, or what it lacks, is answered once in this time; the others are not heard.
+pub const RECONCILE_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
+/// What one answer hands over at most: more would fill a link's queue. The rest follows at once in another round.
+pub const RECONCILE_ANSWER_BYTES_MAX: usize = 128 * 1024;
 /// Up to this many neighbours get every parcel at once.
 pub const FORWARD_ALL_LINKS_MAX: usize = 6;
 
@@ -101,12 +105,17 @@ pub const ENTRY_BYTES_MAX: usize = 80 * 1024;
 /// Entries of one seat that may wait for an earlier one.
 pub const LINE_WAITING_MAX: u32 = 4_096;
 
+/// And how much they may hold: two answers to an ask. What does not fit is asked for again.
+pub const LINE_WAITING_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
+
 /// People who may ask for a seat before the room opens; more are declined.
 pub const CANDIDATES_MAX: usize = 64;
 /// A seat that does not open its contribution within this time returns to the queue.
 pub const REVEAL_TIME_MAX: Duration = Duration::from_secs(60);
 /// The same when a seat was last heard through the relay: its train may be in a tunnel.
 pub const REVEAL_TIME_MAX_BY_RELAY: Duration = Duration::from_secs(600);
+/// Those who wait for a seat are told together how many are taken, so long after it has changed.
+pub const COUNT_GATHER: Duration = Duration::from_secs(2);
 /// How often a guest says again what was not answered.
 pub const SEAT_RETRY_INTERVAL: Duration = Duration::from_secs(15);
 /// How often a guest whose seat is noted says that it is still there.

@@ -74,3 +74,16 @@ pub struct PutId(pub u64);
 /// One request to open a direct link, so that the link that comes of it can be told from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct DialId(pub u64);
+
+/// By which way something came in first: whose share of what is bounded it takes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Source {
+    /// This device made it.
+    Own,
+    /// The relay.
+    Relay,
+    /// A neighbour.
+    Link(LinkId),
+    /// Neighbours that are gone, all together: who comes again and again under new links gets no new share each time.
+    Gone,
+}

@@ -51,8 +51,8 @@ pub enum Heard {
     Reply(Vec<u8>),
     /// The handshake is over.
     Up {
-        /// Which of the given invitations it burned; `None` for NN or on the scanner's side.
-        burned: Option<usize>,
+        /// The code it burned: meanwhile another may have. `None` for NN or on the scanner's side.
+        burned: Option<Vec<u8>>,
     },
     /// A whole frame.
     Frame(Frame),
@@ -72,7 +72,7 @@ enum State {
     Listening,
     Handshaking {
         noise: Box<HandshakeState>,
-        burns: Option<usize>,
+        burns: Option<Vec<u8>>,
     },
     Up {
         noise: Box<TransportState>,
@@ -197,9 +197,14 @@ impl Link {
     }
 
     /// Finds the pattern that the first cell speaks: a code on show, else NN.
-    fn answer(&self, rng: &mut Rng, cell: &[u8], invitations: &[Invitation<'_>]) -> Result<(HandshakeState, Option<usize>), Fault> {
+    fn answer(
+        &self,
+        rng: &mut Rng,
+        cell: &[u8],
+        invitations: &[Invitation<'_>],
+    ) -> Result<(HandshakeState, Option<Vec<u8>>), Fault> {
         let broken = |_| Fault::Forged("handshake");
-        for (index, invitation) in invitations.iter().enumerate() {
+        for invitation in invitations {
             let mut noise = Builder::with_resolver(params(XK), Box::new(Resolver(Mutex::new(rng.fork()))))
                 .prologue(&prologue(&self.event, invitation.code))
                 .and_then(|b| b.psk(0, &invitation.psk.0))
@@ -207,7 +212,7 @@ impl Link {
                 .and_then(Builder::build_responder)
                 .map_err(broken)?;
             if noise.read_message(&cell[..XK_FIRST_BYTES], &mut [0; CELL_BYTES]).is_ok() {
-                return Ok((noise, Some(index)));
+                return Ok((noise, Some(invitation.code.to_vec())));
             }
         }
         let mut noise = Builder::with_resolver(params(NN), Box::new(Resolver(Mutex::new(rng.fork()))))
@@ -218,7 +223,13 @@ impl Link {
         Ok((noise, None))
     }
 
-    fn advance(&mut self, noise: HandshakeState, burns: Option<usize>, answers: bool, heard: &mut Vec<Heard>) -> Result<(), Fault> {
+    fn advance(
+        &mut self,
+        noise: HandshakeState,
+        burns: Option<Vec<u8>>,
+        answers: bool,
+        heard: &mut Vec<Heard>,
+    ) -> Result<(), Fault> {
         if !noise.is_handshake_finished() {
             self.state = State::Handshaking { noise: Box::new(noise), burns };
             return Ok(());
@@ -312,7 +323,7 @@ mod tests {
     }
 
     /// Runs both ends until neither has anything to say; gives what each heard, or the fault that ended it.
-    fn run(scan: Option<&Shown>, on_show: &[&Shown], events: (&[u8], &[u8])) -> Result<(Link, Link, Option<usize>), Fault> {
+    fn run(scan: Option<&Shown>, on_show: &[&Shown], events: (&[u8], &[u8])) -> Result<(Link, Link, Option<Vec<u8>>), Fault> {
         let rng = &mut Rng::new([1; 32]);
         let (mut alice, first) = Link::initiate(rng, Instant(0), events.0, scan.map(Shown::scanned));
         let mut bob = Link::accept(Instant(0), events.1);
@@ -323,7 +334,7 @@ mod tests {
             for heard in bob.receive(rng, &std::mem::take(&mut to_bob), &invitations)? {
                 match heard {
                     Heard::Reply(cells) => to_alice.extend(cells),
-                    Heard::Up { burned: index } => burned = index,
+                    Heard::Up { burned: code } => burned = code,
                     Heard::Frame(_) => unreachable!(),
                 }
             }
@@ -364,7 +375,7 @@ mod tests {
         let (old, new) = (shown(1), shown(2));
         let (alice, bob, burned) = run(Some(&old), &[&new, &old], (b"event", b"event")).unwrap();
         assert!(alice.is_up() && bob.is_up());
-        assert_eq!(burned, Some(1));
+        assert_eq!(burned, Some(old.code));
     }
 
     #[test]

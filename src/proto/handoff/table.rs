@@ -105,10 +105,10 @@ impl Table {
         self.all().map(|(_, shown)| Invitation { secret: &shown.secret, psk: &shown.psk, code: &shown.bytes }).collect()
     }
 
-    /// The invitation in this place was used: it is burned. Gives its talk.
-    pub fn burn(&mut self, place: usize, link: LinkId) -> Option<TalkId> {
-        let (talk, bytes, kind) = self.all().nth(place).map(|(talk, shown)| (*talk, shown.bytes.clone(), shown.kind))?;
-        self.shown.get_mut(&talk)?.retain(|shown| shown.bytes != bytes);
+    /// This code was used: it is burned. Gives its talk; `None` if another handshake has burned it meanwhile.
+    pub fn burn(&mut self, code: &[u8], link: LinkId) -> Option<TalkId> {
+        let (talk, kind) = self.all().find(|(_, shown)| shown.bytes == code).map(|(talk, shown)| (*talk, shown.kind))?;
+        self.shown.get_mut(&talk)?.retain(|shown| shown.bytes != code);
         self.standing.insert(link, Standing::Shows { talk, newcomers: kind == Kind::Newcomers });
         Some(talk)
     }

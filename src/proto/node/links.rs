@@ -39,6 +39,7 @@ impl Node {
     pub(super) fn link_down(&mut self, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.mesh.link_down(link);
+        self.board.link_down(link);
         match self.table.standing(link).cloned() {
             Some(Standing::Scans { .. }) => {
                 let why = if gone.is_up() { HandoffFailure::TurnedAway } else { HandoffFailure::Stale };
@@ -83,12 +84,17 @@ impl Node {
     }
 
     /// The handshake is over: say what we carry, and at the table prove where we sit.
-    fn shaken(&mut self, link: LinkId, burned: Option<usize>) {
+    fn shaken(&mut self, link: LinkId, burned: Option<Vec<u8>>) {
         let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
+        let handoff = burned.map(|code| self.table.burn(&code, link));
+        if handoff == Some(None) {
+            // Two began with the same code, and the other was first.
+            return self.close_link(link, Some(Fault::OutOfPlace("code that was used")));
+        }
         let frames = self.mesh.link_up(self.now, link, hash);
         self.transmit(frames);
         self.tell(Event::NeighboursChanged);
-        if let Some(talk) = burned.and_then(|place| self.table.burn(place, link)) {
+        if let Some(talk) = handoff.flatten() {
             self.tell(Event::HandoffChanged(talk));
             if let Some(proof) = self.room(talk).map(|room| room.table_proof(&hash, true)) {
                 self.transmit_one(link, &Frame::Control(Control::Table { proof }));
@@ -100,7 +106,7 @@ impl Node {
     fn take_control(&mut self, link: LinkId, control: Control) {
         match (control, self.table.standing(link).cloned()) {
             (control @ (Control::Carrying { .. } | Control::Have { .. }), _) => {
-                let frames = self.mesh.hear(&mut self.rng, link, &control);
+                let frames = self.mesh.hear(&mut self.rng, self.now, link, &control);
                 self.transmit(frames);
             }
             (Control::Table { proof }, Some(Standing::Scans { newcomers })) => self.prove_seat(link, &proof, newcomers),

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::proto::cx::Via;
 use crate::proto::error::Fault;
-use crate::proto::id::{LinkId, TalkId};
+use crate::proto::id::{LinkId, Source, TalkId};
 use crate::proto::io::Event;
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::{ClosingWord, Ending};
@@ -100,7 +100,9 @@ impl Node {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
-                if let Some(card) = self.board.receive(self.clock.earliest(self.now), link, &signed)? {
+                if let Some(card) =
+                    self.board.receive(self.clock.earliest(self.now), link.map_or(Source::Relay, Source::Link), &signed)?
+                {
                     self.tell(Event::BoardChanged);
                     self.card_changed(card);
                 }

@@ -4,8 +4,9 @@
 //! erases, and nobody's own erasure waits for anybody. What remains tells that there was a talk with n seats and which of them (never
 //! who) confirmed that it is gone; its keys open nothing of the talk.
 
-use super::entry::{ProposalId, SeatNumber, Sig, Vote};
+use super::entry::{Body, Entry, ProposalId, SeatNumber, Sig, Vote};
 use super::group::{SeatKeys, verify};
+use super::roster::RejoinKey;
 use crate::proto::id::{SeatId, WriteName};
 use crate::proto::secret::{Key, hash};
 use crate::proto::time::{Instant, WallTime};
@@ -66,8 +67,8 @@ pub enum SeatEnd {
     Left(Sig),
     /// Its device came back as another seat of this certificate; signed by its re-join key.
     Replaced {
-        /// The re-join key.
-        by: [u8; 32],
+        /// The re-join key, as the seat itself named it.
+        by: RejoinKey,
         /// As which seat.
         newer: SeatId,
         /// Over both seats.
@@ -100,7 +101,9 @@ impl Certificate {
             SeatEnd::Voted(vote) => vote.set == set && vote_holds(room, seat.seat, &seat.key, vote),
             SeatEnd::Left(signature) => leave_holds(room, seat.seat, &seat.key, signature),
             SeatEnd::Replaced { by, newer, signature } => {
-                verify(by, "re-join", &[room, &seat.seat.0, &newer.0], &signature.to_bytes())
+                // Without the seat's own word for the key, anybody could bring anybody back as himself.
+                hello_holds(room, seat.seat, &seat.key, by)
+                    && verify(&by.key, "re-join", &[room, &seat.seat.0, &newer.0], &signature.to_bytes())
                     && self.seats.iter().any(|other| other.seat == *newer)
             }
         };
@@ -196,6 +199,12 @@ pub fn leave(keys: &SeatKeys, room: &[u8; 16]) -> Sig {
 /// Whether a goodbye is its seat's.
 pub fn leave_holds(room: &[u8; 16], seat: SeatId, key: &[u8; 32], signature: &Sig) -> bool {
     verify(key, LEAVE_DOMAIN, &[room, &seat.0], &signature.to_bytes())
+}
+
+/// Whether a seat itself named this re-join key, in the first entry of its line.
+pub fn hello_holds(room: &[u8; 16], seat: SeatId, key: &[u8; 32], named: &RejoinKey) -> bool {
+    let hello = Entry::signed_parts(room, seat, 1, &[0; 16], &Body::Hello { rejoin_key: named.key });
+    verify(key, "entry", &[&hello], &named.hello.to_bytes())
 }
 
 /// What a vote promises to show after the erasure.
@@ -325,6 +334,27 @@ mod tests {
         changed.seats[0].end = whole.seats[1].end.clone();
         assert!(!changed.holds(&ROOM), "one transplanted");
         assert!(!Certificate { seats: vec![] }.holds(&ROOM));
+    }
+
+    #[test]
+    fn a_seat_comes_back_in_a_certificate_only_by_the_key_that_it_named_itself() {
+        let rng = &mut Rng::new([5; 32]);
+        let (old, newer, forger) = (SeatKeys::generate(rng), SeatKeys::generate(rng), SeatKeys::generate(rng));
+        let named = |by: &SeatKeys, at: u32| {
+            let (key, body) = (forger.verifying_key(), Body::Hello { rejoin_key: forger.verifying_key() });
+            RejoinKey { key, hello: by.sign("entry", &[&Entry::signed_parts(&ROOM, old.id(), at, &[0; 16], &body)]).into() }
+        };
+        let certificate = |by: RejoinKey| {
+            let set = set_hash(&ROOM, [newer.id()].iter());
+            let signature = forger.sign("re-join", &[&ROOM, &old.id().0, &newer.id().0]).into();
+            let replaced = SeatEnd::Replaced { by, newer: newer.id(), signature };
+            let voted = SeatEnd::Voted(vote(&newer, &ROOM, PROPOSAL, set, &[1; 16]));
+            let seat = |keys: &SeatKeys, end| ClosedSeat { seat: keys.id(), key: keys.verifying_key(), end };
+            Certificate { seats: vec![seat(&old, replaced), seat(&newer, voted)] }
+        };
+        assert!(!certificate(named(&forger, 1)).holds(&ROOM), "a key that the forger named for it");
+        assert!(!certificate(named(&old, 2)).holds(&ROOM), "not its first word");
+        assert!(certificate(named(&old, 1)).holds(&ROOM), "control: its own word");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! being noticed; entries are delivered in order and once; what two members lack of each other is told by numbers alone. Who relays
 //! an entry does not matter: the author's signature does.
 
-use crate::proto::config::{ENTRY_BYTES_MAX, LINE_WAITING_MAX};
+use crate::proto::config::{ENTRY_BYTES_MAX, LINE_WAITING_BYTES_MAX, LINE_WAITING_MAX};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
@@ -172,7 +172,8 @@ pub struct Head {
 pub enum Item {
     /// What stands there.
     Entry(Entry),
-    /// What stood there is folded away; the chain goes on from here. The next entry's signature proves it.
+    /// What stood there is folded away; the chain goes on from here. The next entry's signature proves it; until then it gives way to
+    /// the entry itself.
     Folded {
         /// Whose line.
         seat: SeatNumber,
@@ -218,8 +219,11 @@ struct Line {
     key: [u8; 32],
     base: Head,
     head: Head,
+    /// The head as far as a signature vouches for it: behind it are only places that somebody said were folded away.
+    proven: Head,
     items: VecDeque<Item>,
     waiting: BTreeMap<u32, Item>,
+    waiting_bytes: usize,
 }
 
 /// How signatures are checked: `(key, domain, message, signature)`.
@@ -228,7 +232,8 @@ pub type Verify = fn(&[u8; 32], &str, &[u8], &[u8; 64]) -> bool;
 impl Log {
     /// Opens the line of the next seat, from `base` on.
     pub fn open_line(&mut self, seat: SeatId, key: [u8; 32], base: Head) {
-        self.lines.push(Line { seat, key, base, head: base, items: VecDeque::new(), waiting: BTreeMap::new() });
+        let (items, waiting) = (VecDeque::new(), BTreeMap::new());
+        self.lines.push(Line { seat, key, base, head: base, proven: base, items, waiting, waiting_bytes: 0 });
     }
 
     /// The head of a line; all zero if there is none.
@@ -239,6 +244,11 @@ impl Log {
     /// All heads in the order of seats.
     pub fn heads(&self) -> Vec<Head> {
         self.lines.iter().map(|line| line.head).collect()
+    }
+
+    /// Up to where a signature vouches for each line: what somebody lacks who asks for what it lacks.
+    pub fn proven(&self) -> Vec<u32> {
+        self.lines.iter().map(|line| line.proven.number).collect()
     }
 
     /// A fingerprint of all heads: equal ones mean that two members know the same.
@@ -273,23 +283,38 @@ impl Log {
     /// [`Fault::Forged`] if the signature does not fit this seat, number and chain: forged, or the seat said two things in one place;
     /// [`Fault::TooMuch`] for an entry over its bounds or too far ahead; [`Fault::OutOfPlace`] for an unknown seat.
     pub fn receive(&mut self, room: &[u8; 16], item: Item, verify: Verify) -> Result<Vec<Item>, Fault> {
-        if item.entry().is_some_and(|entry| encode(&entry.body).len() > ENTRY_BYTES_MAX) {
+        let size = encode(&item).len();
+        if size > ENTRY_BYTES_MAX {
             return Err(Fault::TooMuch("entry"));
         }
         let line = self.lines.get_mut(usize::from(item.seat())).ok_or(Fault::OutOfPlace("entry"))?;
         let number = item.number();
+        if let Item::Entry(entry) = &item
+            && number == line.proven.number + 1
+            && number <= line.head.number
+            && line.holds(room, &line.proven, entry, verify)
+        {
+            // Somebody said that this place was folded away: here is what stands in it.
+            line.drop_unproven();
+        }
         if number <= line.head.number || line.waiting.contains_key(&number) {
             return Ok(Vec::new());
         }
         if number - line.head.number > LINE_WAITING_MAX {
             return Err(Fault::TooMuch("entries ahead"));
         }
+        if number > line.head.number + 1 && line.waiting_bytes + size > LINE_WAITING_BYTES_MAX {
+            return Err(Fault::TooMuch("entries ahead"));
+        }
         line.waiting.insert(number, item);
+        line.waiting_bytes += size;
         let mut ready = Vec::new();
         while let Some(item) = line.waiting.remove(&(line.head.number + 1)) {
-            if !item.entry().is_none_or(|entry| line.holds(room, entry, verify)) {
+            line.waiting_bytes -= encode(&item).len();
+            if !item.entry().is_none_or(|entry| line.holds(room, &line.head, entry, verify)) {
                 // Keep nothing unproven, before it or behind: it will be asked for again and come from somebody else.
                 line.waiting.clear();
+                line.waiting_bytes = 0;
                 line.drop_unproven();
                 return if ready.is_empty() { Err(Fault::Forged("entry")) } else { Ok(ready) };
             }
@@ -369,20 +394,23 @@ impl Item {
 impl Line {
     fn push(&mut self, item: Item) {
         self.head = item.after(&self.head);
+        if matches!(item, Item::Entry(_)) {
+            self.proven = self.head;
+        }
         self.items.push_back(item);
     }
 
-    fn holds(&self, room: &[u8; 16], entry: &Entry, verify: Verify) -> bool {
-        let message = Entry::signed_parts(room, self.seat, entry.number, &self.head.chain, &entry.body);
+    fn holds(&self, room: &[u8; 16], after: &Head, entry: &Entry, verify: Verify) -> bool {
+        let message = Entry::signed_parts(room, self.seat, entry.number, &after.chain, &entry.body);
         verify(&self.key, "entry", &message, &entry.signature.to_bytes())
     }
 
-    /// Takes back folded places at the end, which no signature has proven yet.
+    /// Takes back places at the end that somebody said were folded away, which no signature has proven.
     fn drop_unproven(&mut self) {
-        while matches!(self.items.back(), Some(Item::Folded { .. })) {
+        while self.items.back().is_some_and(|item| item.number() > self.proven.number) {
             self.items.pop_back();
         }
-        self.head = self.items.iter().fold(self.base, |before, item| item.after(&before));
+        self.head = self.proven;
     }
 }
 
@@ -442,6 +470,53 @@ mod tests {
         let forged = Item::Entry(Entry { body: Body::Say { text: "false".into() }, ..said });
         assert_eq!(reader.receive(&[0; 16], forged, verify), Err(Fault::Forged("entry")));
         assert_eq!(reader.receive(&[0; 16], entry.clone(), verify), Ok(vec![entry]));
+    }
+
+    fn folded(number: u32, chain: u8) -> Item {
+        Item::Folded { seat: 0, head: Head { number, chain: [chain; 16] } }
+    }
+
+    #[test]
+    fn a_place_that_somebody_says_is_folded_gives_way_to_what_its_seat_says_there() {
+        let (mut author, mut reader) = (log(), log());
+        let entries: Vec<_> = (0..3).map(|n| say(&mut author, 0, &n.to_string())).collect();
+        let mut take = |item: &Item| reader.receive(&[0; 16], item.clone(), verify).unwrap();
+        take(&entries[0]);
+        assert_eq!(take(&folded(2, 9)).len() + take(&folded(3, 9)).len(), 2);
+        assert_eq!(take(&entries[1]), [entries[1].clone()], "the first forged place, and the second with it");
+        assert_eq!(take(&entries[2]), [entries[2].clone()]);
+        assert_eq!(reader.digest(), author.digest());
+    }
+
+    #[test]
+    fn who_asks_owns_up_only_to_what_a_signature_vouches_for() {
+        let (mut author, mut reader) = (log(), log());
+        let entries: Vec<_> = (0..2).map(|n| say(&mut author, 0, &n.to_string())).collect();
+        reader.receive(&[0; 16], entries[0].clone(), verify).unwrap();
+        reader.receive(&[0; 16], folded(2, 9), verify).unwrap();
+        assert_eq!((reader.head(0).number, reader.proven()), (2, vec![1, 0]));
+        assert_eq!(author.missing(&reader.proven(), 10_000), entries[1..]);
+        // Control: a true fold is proven by the entry behind it.
+        let (mut author, mut reader) = (log(), log());
+        say(&mut author, 0, "struck");
+        let next = say(&mut author, 0, "stays");
+        let item = author.fold(|entry| entry.number == 1).remove(0);
+        reader.receive(&[0; 16], item, verify).unwrap();
+        reader.receive(&[0; 16], next, verify).unwrap();
+        assert_eq!((reader.proven(), reader.digest()), (vec![2, 0], author.digest()));
+    }
+
+    #[test]
+    fn what_is_ahead_of_its_line_holds_bounded_memory() {
+        let (mut author, mut reader) = (log(), log());
+        let long = "x".repeat(ENTRY_BYTES_MAX / 2);
+        let entries: Vec<_> = (0..12).map(|_| say(&mut author, 0, &long)).collect();
+        let refused = entries[1..].iter().filter(|item| reader.receive(&[0; 16], (*item).clone(), verify).is_err()).count();
+        assert!(refused > 0 && reader.lines[0].waiting_bytes <= LINE_WAITING_BYTES_MAX);
+        let ready = reader.receive(&[0; 16], entries[0].clone(), verify).unwrap();
+        assert_eq!((ready.len(), reader.lines[0].waiting_bytes), (12 - refused, 0));
+        entries.into_iter().for_each(|item| drop(reader.receive(&[0; 16], item, verify).unwrap()));
+        assert_eq!(reader.digest(), author.digest(), "control: in order everything comes in");
     }
 
     #[test]

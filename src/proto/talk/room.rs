@@ -13,13 +13,13 @@ use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
-use super::roster::{Roster, Standing};
+use super::roster::{RejoinKey, Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX, DOCUMENT_ANSWER_DELAY_MAX,
-    DOCUMENT_ASK_INTERVAL, EARLY_MAX, EPOCH_KEYS_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
-    TABLE_SILENCE_MAX,
+    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX,
+    DOCUMENT_ANSWER_DELAY_MAX, DOCUMENT_ASK_INTERVAL, EARLY_MAX, EPOCH_KEYS_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX,
+    RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -141,7 +141,10 @@ impl Stub {
 
     /// Whether a certificate ends the talk for this device: it holds, and our own vote is in it.
     pub fn accepts(&self, certificate: &Certificate) -> bool {
-        certificate.holds(&self.room) && certificate.seats.iter().any(|seat| seat.seat == self.seat && seat.key == self.key)
+        let is_ours = |seat: &close::ClosedSeat| {
+            seat.seat == self.seat && seat.key == self.key && matches!(seat.end, close::SeatEnd::Voted(_))
+        };
+        certificate.holds(&self.room) && certificate.seats.iter().any(is_ours)
     }
 }
 
@@ -239,6 +242,8 @@ pub struct Room {
     peer_minutes: Option<u32>,
     document_ask_at: Option<Instant>,
     document_due: Option<Instant>,
+    /// Before this the document is not sent again, whoever asks: who missed it asks later.
+    document_rests_until: Instant,
     since: Instant,
 }
 
@@ -387,6 +392,7 @@ impl Room {
             peer_minutes: None,
             document_ask_at: None,
             document_due: None,
+            document_rests_until: now,
             since: now,
         }
     }
@@ -480,7 +486,11 @@ impl Room {
 
     /// Whether it is on us to send the document now; said once. The node then calls [`Room::send_document`].
     pub fn take_document_due(&mut self, now: Instant) -> bool {
-        self.document_due.take_if(|due| *due <= now).is_some()
+        let is_due = self.document_due.take_if(|due| *due <= now).is_some();
+        if is_due {
+            self.document_rests_until = now + DOCUMENT_ASK_INTERVAL / 2;
+        }
+        is_due
     }
 
     /// Shows what somebody types until the change comes.
@@ -591,7 +601,7 @@ impl Room {
             }
             Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
             Message::WantDocument => {
-                if !self.meta.wants_document {
+                if !self.meta.wants_document && self.document_rests_until <= cx.now {
                     let delay = cx.rng.between(Duration::from_millis(20), DOCUMENT_ANSWER_DELAY_MAX);
                     self.document_due.get_or_insert(cx.now + delay);
                 }
@@ -611,9 +621,13 @@ impl Room {
                 }
                 let items: Vec<Item> = decode(&plaintext, "entries")?;
                 let mut effects = Vec::new();
-                for item in items {
-                    self.answered.insert((item.seat(), item.number()), cx.now);
-                    for ready in self.log.receive(&self.room, item, verify_entry)? {
+                // Nobody tells us what stands in our own line.
+                let me = self.meta.me;
+                for item in items.into_iter().filter(|item| item.seat() != me) {
+                    let place = (item.seat(), item.number());
+                    let ready = self.log.receive(&self.room, item, verify_entry)?;
+                    self.answered.insert(place, cx.now);
+                    for ready in ready {
                         self.persist_item(cx, &ready);
                         if let Item::Entry(entry) = ready {
                             effects.extend(self.act(cx, entry)?);
@@ -685,12 +699,14 @@ impl Room {
 
     /// Acts on an entry that is new and in order: ours as well as others'.
     fn act(&mut self, cx: &mut Cx<'_>, entry: Entry) -> Result<Vec<Effect>, Fault> {
-        let Entry { seat, number, body, .. } = entry;
+        let Entry { seat, number, body, signature: signed } = entry;
         let mut effects = Vec::new();
         match body {
             Body::Hello { rejoin_key } => {
-                if let Some(seat) = self.meta.roster.seat_mut(seat) {
-                    seat.rejoin_key.get_or_insert(rejoin_key);
+                if let Some(seat) = self.meta.roster.seat_mut(seat)
+                    && number == 1
+                {
+                    seat.rejoin_key = Some(RejoinKey { key: rejoin_key, hello: signed });
                 }
                 let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
                 self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
@@ -715,7 +731,7 @@ impl Room {
                 let member = super::group::check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
                 if self.is_chair() {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
-                } else {
+                } else if self.vouched.len() < CANDIDATES_MAX {
                     self.vouched.push(offer);
                     self.need_chair(cx.now);
                 }
@@ -846,7 +862,7 @@ impl Room {
             self.ask_at = None;
             if self.last_ask.is_none_or(|at| cx.now.since(at) >= ASK_INTERVAL) {
                 self.last_ask = Some(cx.now);
-                let numbers = self.log.heads().iter().map(|head| head.number).collect();
+                let numbers = self.log.proven();
                 let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
                 cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
             } else {

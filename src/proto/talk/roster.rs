@@ -4,7 +4,7 @@
 //! than half of the others; personas follow from the order of admission alone.
 
 use super::close::set_hash;
-use super::entry::SeatNumber;
+use super::entry::{SeatNumber, Sig};
 use super::persona;
 use crate::proto::id::SeatId;
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,18 @@ pub struct Seat {
     /// Whether it still counts.
     pub standing: Standing,
     /// Re-admits its device after a restart, once its first entry was heard.
-    pub rejoin_key: Option<[u8; 32]>,
+    pub rejoin_key: Option<RejoinKey>,
     /// At the table.
     pub at_table: bool,
+}
+
+/// What a seat said in its first entry: with it its device comes back, and nobody else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RejoinKey {
+    /// Ed25519.
+    pub key: [u8; 32],
+    /// The entry's signature: the seat itself named this key, as can be shown to anybody.
+    pub hello: Sig,
 }
 
 /// All of them.

@@ -8,7 +8,9 @@ use super::door::{self, Door};
 use super::entry::Sig;
 use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verify};
 use crate::proto::board::{Card, Content, Terms};
-use crate::proto::config::{CANDIDATES_MAX, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL};
+use crate::proto::config::{
+    CANDIDATES_MAX, COUNT_GATHER, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL,
+};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
@@ -176,6 +178,8 @@ pub struct Hosting {
     candidates: BTreeMap<SeatId, Candidate>,
     round: u32,
     draw: Option<Draw>,
+    /// When the others are told that somebody came: one who comes and goes without end must not make as many answers each time.
+    count_due: Option<Instant>,
 }
 
 struct Candidate {
@@ -204,7 +208,7 @@ impl Hosting {
         let (keys, door, mailbox) = (SeatKeys::generate(rng), Door::new(rng), ReadKey(Key(rng.bytes())));
         let content = Content { terms, host: keys.id(), door: door.public(), mailbox: mailbox.write_name() };
         let door = HostDoor { card_key: Key(rng.bytes()), version: 0, content, door, mailbox };
-        Hosting { door, keys, candidates: BTreeMap::new(), round: 0, draw: None }
+        Hosting { door, keys, candidates: BTreeMap::new(), round: 0, draw: None, count_due: None }
     }
 
     /// Goes on after a restart: with a new round, because what was drawn and opened so far is lost, and guests follow to a later
@@ -212,7 +216,7 @@ impl Hosting {
     pub fn restore(record: HostingRecord) -> Option<Hosting> {
         let keys = SeatKeys::from_bytes(&record.keys).ok()?;
         let round = record.round.saturating_add(1);
-        Some(Hosting { door: record.door, keys, candidates: BTreeMap::new(), round, draw: None })
+        Some(Hosting { door: record.door, keys, candidates: BTreeMap::new(), round, draw: None, count_due: None })
     }
 
     /// Which draw comes, or is under way: to be remembered whenever it changes.
@@ -255,6 +259,10 @@ impl Hosting {
 
     /// Sends those who stayed silent back to the queue and draws afresh.
     pub fn tick(&mut self, cx: &mut Cx<'_>, talk: TalkId) {
+        if self.count_due.take_if(|due| *due <= cx.now).is_some() {
+            let noted = ToGuest::Noted { taken: self.taken() };
+            self.candidates.values().for_each(|candidate| tell(cx, talk, &candidate.offer, &noted));
+        }
         let Some(draw) = self.draw.as_ref().filter(|draw| draw.deadline <= cx.now) else { return };
         let silent: Vec<_> =
             draw.roster.iter().map(|seat| seat.seat).filter(|seat| !draw.contributions.contains_key(seat)).collect();
@@ -263,7 +271,7 @@ impl Hosting {
 
     /// When [`Hosting::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.draw.as_ref().map(|draw| draw.deadline)
+        self.draw.as_ref().map(|draw| draw.deadline).into_iter().chain(self.count_due).min()
     }
 
     /// Tells everybody who asked that there is no seat.
@@ -287,9 +295,7 @@ impl Hosting {
         let answer = if fresh { ToGuest::Noted { taken: self.taken() } } else { ToGuest::Redraw { round: self.round } };
         tell(cx, talk, &offer, &answer);
         if fresh && !known {
-            let others: Vec<_> =
-                self.candidates.values().filter(|other| other.member != member).map(|other| other.offer.clone()).collect();
-            others.iter().for_each(|other| tell(cx, talk, other, &ToGuest::Noted { taken: self.taken() }));
+            self.count_due.get_or_insert(cx.now + COUNT_GATHER);
         }
         self.draw_if_quorum(cx, talk);
     }

@@ -8,10 +8,10 @@
 //! | `GET /v1/pack/{sha256}` | 200 the pack; 404 |
 //! | `GET /healthz`, `GET /metrics` | 200 |
 //!
-//! Names, keys and hashes are hex. Keys stand in headers, never in an address, because addresses end up in logs.
+//! A request's head has at most 8 KiB, and no answer is held in memory as a whole but a blob. Names, keys and hashes are hex. Keys stand in headers, never in an address, because addresses end up in logs.
 
 use super::hex;
-use super::listener::Connection;
+use super::listener::{Connection, Door, Io};
 use super::message::{SOCKET_PATH, delete_hash};
 use super::meter::Meter;
 use super::pack::PACK_BYTES_MAX;
@@ -23,21 +23,70 @@ use crate::proto::id::WriteName;
 use crate::proto::io::{ReadKey, RelayRefusal};
 use crate::proto::secret::Key;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::stream;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 const HOURS: &str = "alcove-hours";
 const DELETE_HASH: &str = "alcove-delete-hash";
 const CURSOR: &str = "alcove-cursor";
+
+/// The head of a request, and what of the next one is read before this one is answered: hyper's least. Its default is fifty times that.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// A pack goes out in pieces of this size.
+const PIECE_BYTES: usize = 8 * 1024;
+
+/// Serves every connection that comes through the door, until the relay closes; then what is under way is finished.
+pub async fn serve(mut door: Door, shared: Arc<Shared>) {
+    let (router, mut closing) = (router(shared.clone()), shared.closing.clone());
+    drop(shared);
+    let mut connections = JoinSet::new();
+    loop {
+        let io = tokio::select! {
+            io = door.next() => io,
+            _ = closing.wait_for(|is_closing| *is_closing) => None,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(io) = io else { break };
+        connections.spawn(serve_one(io, router.clone(), closing.clone()));
+    }
+    drop((door, router, closing));
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_one(io: Io, router: Router, mut closing: watch::Receiver<bool>) {
+    let connection = io.connection();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(connection.clone()));
+        TowerToHyperService::new(router.clone()).call(request)
+    });
+    let served = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(io), service).with_upgrades();
+    let mut served = pin!(served);
+    tokio::select! {
+        _ = served.as_mut() => return,
+        _ = closing.wait_for(|is_closing| *is_closing) => served.as_mut().graceful_shutdown(),
+    }
+    drop(closing);
+    let _ = served.await;
+}
 
 /// All paths of the relay.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -161,12 +210,33 @@ async fn pack(State(shared): App, ConnectInfo(connection): ConnectInfo<Connectio
     // Only the form of a hash becomes a file's name, so no path leads out of the folder.
     let file = hex::parse::<32>(&hash).zip(shared.packs.as_ref()).map(|(hash, packs)| packs.join(hex::print(&hash)));
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
-    let Ok(file) = tokio::fs::File::open(file).await else { return StatusCode::NOT_FOUND.into_response() };
-    let mut bytes = Vec::new();
-    match file.take(PACK_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await {
-        Ok(size) if size <= PACK_BYTES_MAX => bytes.into_response(),
+    match open_pack(file).await {
+        Ok((file, size)) if size <= PACK_BYTES_MAX as u64 => ([(CONTENT_LENGTH, size)], in_pieces(file, size)).into_response(),
         Ok(_) | Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+async fn open_pack(path: std::path::PathBuf) -> io::Result<(File, u64)> {
+    let file = File::open(path).await?;
+    let size = file.metadata().await?.len();
+    Ok((file, size))
+}
+
+/// So that whoever asks for a pack and does not read it costs a piece of it.
+fn in_pieces(mut file: File, size: u64) -> Body {
+    file.set_max_buf_size(PIECE_BYTES);
+    let next = |mut file: tokio::io::Take<File>| async {
+        let mut piece = vec![0; PIECE_BYTES];
+        match file.read(&mut piece).await {
+            Ok(0) => None,
+            Ok(count) => {
+                piece.truncate(count);
+                Some((Ok(piece), file))
+            }
+            Err(error) => Some((Err(error), file)),
+        }
+    };
+    Body::from_stream(stream::unfold(file.take(size), next))
 }
 
 async fn metrics(State(shared): App) -> Response {

@@ -5,7 +5,7 @@
 
 use super::message::{Reply, SUBSCRIPTIONS_MAX};
 use crate::proto::id::WriteName;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
@@ -86,7 +86,8 @@ pub struct Outbox {
 #[derive(Default)]
 struct Inside {
     answers: VecDeque<(Reply, Option<OwnedSemaphorePermit>)>,
-    subscriptions: HashMap<WriteName, Subscription>,
+    /// A tree, because a hash table of so many takes twice the memory.
+    subscriptions: BTreeMap<WriteName, Subscription>,
     /// Mailboxes with `is_due`, each once, in turn.
     due: VecDeque<WriteName>,
     ending: Option<u16>,
@@ -193,7 +194,7 @@ impl Outbox {
     fn take_mailboxes(&self) -> Vec<WriteName> {
         let mut inside = lock(&self.inside);
         inside.due.clear();
-        inside.subscriptions.drain().map(|(mailbox, _)| mailbox).collect()
+        std::mem::take(&mut inside.subscriptions).into_keys().collect()
     }
 
     fn wake(&self, mailbox: WriteName) {

@@ -1,11 +1,10 @@
 //! The relay's door: accepts connections, finishes TLS beside the others, and ends those that do nothing.
 //!
-//! Laws: at most `connections_max` connections stand, unfinished handshakes included; one that stalls (90 s without a byte either way)
+//! Laws: a connection costs at most 64 KiB, whatever is said on it; at most `connections_max` connections stand, unfinished handshakes included; one that stalls (90 s without a byte either way)
 //! ends; one that speaks plain HTTP ends after two minutes whatever it does. No address is kept, shown or logged.
 
 use super::meter::Meter;
 use super::stream::Stream;
-use axum::serve::IncomingStream;
 use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +29,9 @@ const HTTP_MAX: Duration = Duration::from_secs(120);
 /// What the kernel buffers per connection and direction: bounds what a slow reader costs, and still moves 640 kB/s at 100 ms.
 const SOCKET_BUFFER_BYTES: u32 = 64 * 1024;
 
+/// What TLS holds back for a peer that does not read.
+const TLS_BUFFER_BYTES: usize = 4 * 1024;
+
 /// Binds the address with small socket buffers; accepted connections inherit them.
 ///
 /// # Errors
@@ -50,12 +52,6 @@ pub struct Connection {
     pub bucket: Arc<Bucket>,
     /// Set once it is a WebSocket.
     pub is_socket: Arc<AtomicBool>,
-}
-
-impl axum::extract::connect_info::Connected<IncomingStream<'_, Door>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Connection {
-        stream.io().connection.clone()
-    }
 }
 
 /// Tokens that refill steadily; each request takes one.
@@ -97,7 +93,7 @@ impl Bucket {
     }
 }
 
-/// Gives axum connections that are ready to speak HTTP.
+/// Gives connections that are ready to speak HTTP.
 pub struct Door {
     ready: mpsc::Receiver<Io>,
     _accepting: JoinSet<()>,
@@ -119,20 +115,10 @@ impl Door {
     }
 }
 
-impl axum::serve::Listener for Door {
-    type Io = Io;
-    /// Nobody needs to know from where.
-    type Addr = ();
-
-    async fn accept(&mut self) -> (Io, ()) {
-        match self.ready.recv().await {
-            Some(io) => (io, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+impl Door {
+    /// The next connection; `None` once nobody accepts any more.
+    pub async fn next(&mut self) -> Option<Io> {
+        self.ready.recv().await
     }
 }
 
@@ -169,7 +155,8 @@ async fn accept(
 
 async fn finish(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
     let Some(tls) = tls else { return Some(Stream::Plain(tcp)) };
-    let stream = timeout(HANDSHAKE_MAX, tls.accept(tcp)).await.ok()?.ok()?;
+    let mut stream = timeout(HANDSHAKE_MAX, tls.accept(tcp)).await.ok()?.ok()?;
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
     Some(Stream::Tls(Box::new(stream.into())))
 }
 
@@ -185,6 +172,11 @@ pub struct Io {
 }
 
 impl Io {
+    /// What a request knows of this connection.
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
     fn new(stream: Stream, bucket: Bucket, place: OwnedSemaphorePermit, meter: Arc<Meter>) -> Io {
         Meter::count(&meter.connections);
         let connection = Connection { bucket: Arc::new(bucket), is_socket: Arc::default() };

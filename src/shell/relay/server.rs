@@ -6,13 +6,13 @@
 use super::disk::DiskError;
 use super::http;
 use super::hub::Hub;
-use super::listener::{Connection, Door, listen};
+use super::listener::{Door, listen};
 use super::meter::Meter;
 use super::shelf::Limits;
 use super::store::{HourClock, Store};
 use super::tls::{Identity, IdentityError, Pin};
 use rustls::ServerConfig;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -165,12 +165,7 @@ impl Relay {
         let Relay { listener, tls, connections_max, requests_per_second, sweep_every, shared, close, mut store_ended, .. } = self;
         let config = tls.map(|(config, _)| config);
         let door = Door::open(listener, config, connections_max, requests_per_second, shared.meter.clone());
-        let service = http::router(shared.clone()).into_make_service_with_connect_info::<Connection>();
-        let mut closing = shared.closing.clone();
-        let stop = async move {
-            let _ = closing.wait_for(|is_closing| *is_closing).await;
-        };
-        let serving = tokio::spawn(axum::serve(door, service).with_graceful_shutdown(stop).into_future());
+        let serving = tokio::spawn(http::serve(door, shared.clone()));
         let failed = tokio::select! {
             () = shutdown => None,
             () = sweep(&shared.store, sweep_every) => None,

@@ -21,12 +21,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-/// Puts of one connection that are not answered yet.
-const ANSWERS_MAX: u32 = 64;
+/// Puts of one connection that are not answered yet: half of what it may hold in memory.
+const ANSWERS_MAX: u32 = 8;
 /// Enough for one message and its frame; a phone that only listens costs no more.
-const READ_BUFFER_BYTES: usize = 6 * 1024;
-/// Messages are gathered up to this before they are written.
-const WRITE_BUFFER_BYTES: usize = 4 * RELAY_MESSAGE_BYTES;
+const READ_BUFFER_BYTES: usize = RELAY_MESSAGE_BYTES + 256;
+/// What waits to be written: one message, and the next one behind it.
+const WRITE_BUFFER_BYTES: usize = RELAY_MESSAGE_BYTES;
 /// A peer that does not take our last words within this time does not get them.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 

@@ -79,7 +79,7 @@ impl Room {
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
         let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
         let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
-        match verify(&key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
+        match verify(&key.key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
             true => Ok(()),
             false => Err(Fault::Forged("re-join")),
         }
