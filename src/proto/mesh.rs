@@ -22,6 +22,7 @@ const HAVE_IDS_MAX: usize = 32_768;
 
 /// The mesh as one node sees it.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Mesh {
     neighbours: BTreeMap<LinkId, Neighbour>,
     seen: BTreeMap<ParcelId, Instant>,
@@ -29,12 +30,14 @@ pub struct Mesh {
     carried_bytes: usize,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Neighbour {
     salt: [u8; 32],
     have: BTreeSet<[u8; 8]>,
     next_reconcile: Instant,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Carried {
     parcel: Parcel,
     source: Option<LinkId>,

@@ -24,6 +24,8 @@ mod links;
 mod reading;
 mod restore;
 mod talks;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 pub mod view;
 

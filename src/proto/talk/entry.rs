@@ -208,11 +208,13 @@ impl Item {
 
 /// All lines of a room.
 #[derive(Default, Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Log {
     lines: Vec<Line>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Line {
     seat: SeatId,
     key: [u8; 32],

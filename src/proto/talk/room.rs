@@ -6,6 +6,8 @@
 mod chair;
 mod closing;
 mod succession;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use super::beacon::{Beacon, Trickle};
@@ -146,6 +148,7 @@ impl Stub {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(Clone))]
 struct Meta {
     terms: Terms,
     card: CardId,
@@ -212,6 +215,7 @@ pub enum Effect {
 }
 
 /// An open room as one member sees it.
+#[cfg_attr(test, derive(Clone))]
 pub struct Room {
     talk: TalkId,
     room: [u8; 16],
@@ -248,6 +252,7 @@ struct Heard {
     link: Option<Instant>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 enum Admission {
     New(Offer),
     Return(Rejoin),

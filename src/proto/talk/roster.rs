@@ -102,6 +102,12 @@ impl Roster {
         self.is_removal_agreed(target)
     }
 
+    /// Who wants this seat removed.
+    #[cfg(test)]
+    pub(crate) fn removal_votes(&self, target: SeatNumber) -> BTreeSet<SeatNumber> {
+        self.removals.get(&target).cloned().unwrap_or_default()
+    }
+
     /// Whether more than half of the others want this seat removed.
     pub fn is_removal_agreed(&self, target: SeatNumber) -> bool {
         let others: Vec<_> = self.sitting().map(|(number, _)| number).filter(|number| *number != target).collect();

@@ -4,6 +4,9 @@
 //! seat consents once per term, remembered before it is said; so no two successors can both have a majority. A seat that was away
 //! keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Admission, Effect, Message, Room, State};
 use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
