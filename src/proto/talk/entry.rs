@@ -72,6 +72,8 @@ pub enum Body {
     Remove {
         /// Whom.
         seat: SeatNumber,
+        /// By this seat, over the room and both seats, so that it can be shown to anybody.
+        signature: Sig,
     },
     /// This seat vouches for a newcomer at the table.
     Vouch {

@@ -46,7 +46,10 @@ impl World {
             }
             Lie::TwoFacedRemoval(target, a, b) => {
                 let seat = seat(self, target);
-                self.whisper(liar, only(a), Body::Remove { seat }) && self.whisper(liar, only(b), Body::Say { text: "no".into() })
+                let signature = self.look(liar, |phone| phone.room()?.wish(seat));
+                let Some(signature) = signature else { return false };
+                self.whisper(liar, only(a), Body::Remove { seat, signature })
+                    && self.whisper(liar, only(b), Body::Say { text: "no".into() })
             }
             Lie::StaleVote => {
                 let vote = self.look(liar, |phone| {

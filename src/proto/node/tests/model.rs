@@ -48,8 +48,8 @@ pub enum Step {
 /// A rule that a control switches off on the honest phones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
-    /// A seat promises one successor per term.
-    PromiseOnce,
+    /// A chair that signed two commits of one place is no chair any more.
+    Split,
     /// What has lapsed counts no more.
     Lapse,
     /// More than half of the others remove a seat.
@@ -130,7 +130,7 @@ impl Story {
         let mut world = before.clone();
         world.broken.clear();
         world.depth += 1;
-        self.switch_off(&mut world, step);
+        self.switch_off(&mut world, Some(step));
         let deed = |world: &mut World, number: usize, f: &dyn Fn(&mut Deeds)| world.change(number, |phone| f(&mut phone.deeds));
         match step {
             Step::Sync(number) => world.sync(number),
@@ -161,7 +161,9 @@ impl Story {
             Step::Remove(number, target) => {
                 let seat = world.seats[target];
                 world.command(number, |node, talk| node.remove(talk, seat));
-                deed(&mut world, number, &|deeds| drop(deeds.removes.insert(seat)));
+                deed(&mut world, number, &|deeds| {
+                    deeds.removes.insert(seat);
+                });
             }
             Step::Restart(number) => world.change(number, |phone| phone.restart(false)),
             Step::Reboot(number) => world.change(number, |phone| phone.restart(true)),
@@ -174,25 +176,41 @@ impl Story {
             }
         }
         for number in 0..world.count() {
-            let (ended, was) = world.look(number, |phone| (phone.ending(), phone.deeds.ended));
-            if was.is_none() && ended.is_some() {
-                deed(&mut world, number, &|deeds| deeds.ended = ended);
-            }
+            self.remember(&mut world, number);
         }
         Some(world.seal())
     }
 
-    fn switch_off(&self, world: &mut World, step: Step) {
+    /// Keeps what a phone forgets when its talk ends.
+    fn remember(&self, world: &mut World, number: usize) {
+        let (ended, deeds, said) = world.look(number, |phone| {
+            let said = phone.room().map(|room| (room.voted(), room.lapsed()));
+            (phone.ending(), phone.deeds.clone(), said)
+        });
+        if let (None, Some(ending)) = (deeds.ended, ended) {
+            let is_over = ending == Ending::Closed && !deeds.voted.is_empty() && deeds.voted.is_subset(&deeds.lapsed);
+            world.note_if(is_over && self.is_honest(number), "one was closed out by a proposal that it knew to be over");
+            world.change(number, |phone| phone.deeds.ended = Some(ending));
+        }
+        if let Some((voted, mut lapsed)) = said
+            && (voted != deeds.voted || !lapsed.is_subset(&deeds.lapsed))
+        {
+            lapsed.extend(deeds.lapsed);
+            world.change(number, |phone| (phone.deeds.voted, phone.deeds.lapsed) = (voted, lapsed));
+        }
+    }
+
+    fn switch_off(&self, world: &mut World, step: Option<Step>) {
         let Some(rule) = self.off else { return };
         for number in (0..world.count()).filter(|number| self.is_honest(*number)) {
             match rule {
-                Rule::PromiseOnce => world.in_open_room(number, |room| room.forget_promise()),
+                Rule::Split => world.in_open_room(number, |room| room.forget_split()),
                 Rule::Lapse => world.in_open_room(number, |room| room.forget_lapses()),
                 Rule::Majority => world.in_open_room(number, |room| room.let_one_remove()),
                 Rule::Minimum => world.change(number, |phone| phone.lower_minimum(2)),
                 Rule::Erase => {}
                 Rule::Forget => {
-                    if step == Step::Restart(number) {
+                    if step == Some(Step::Restart(number)) {
                         let early = self.start.look(number, Clone::clone);
                         world.change(number, |phone| phone.restore_disk(&early));
                     }
@@ -213,6 +231,7 @@ impl Story {
             let now = world.latest() + Duration::from_secs(30);
             world.now = now;
             for number in &honest {
+                self.switch_off(&mut world, None);
                 world.change(*number, |phone| phone.wake(now));
                 world.sync(*number);
             }
@@ -235,12 +254,14 @@ impl Story {
 
     fn agree(&self, world: &World, honest: &[usize]) -> Result<(), String> {
         let closed = honest.iter().find(|number| world.look(**number, |phone| phone.deeds.ended == Some(Ending::Closed)));
+        let liars: Vec<_> =
+            world.seats.iter().enumerate().filter(|(number, _)| !self.is_honest(*number)).map(|(_, seat)| *seat).collect();
         let mut first: Option<(usize, String)> = None;
         for number in honest {
             let (outline, has_lapsed, is_gone) = world.look(*number, |phone| {
                 let room = phone.room();
-                let has_lapsed = room.is_some_and(|room| room.has_lapsed());
-                (room.map(|room| room.agreed_outline()), has_lapsed, phone.stage().is_none())
+                let has_lapsed = room.is_some_and(|room| !room.lapsed().is_empty());
+                (room.map(|room| room.agreed_outline(&liars)), has_lapsed, phone.stage().is_none())
             });
             let Some(outline) = outline else {
                 if is_gone { continue } else { return Err(format!("phone {number} has no room yet")) }
@@ -322,7 +343,8 @@ impl Model for Story {
         let always = [
             Property::always(NO_FORK, |story: &Story, world: &World| story.heals(world).is_ok()),
             Property::always(NOBODY_ALONE, |story: &Story, world: &World| {
-                honest(story, world).into_iter().all(|number| story.ends_rightly(world, number))
+                let by_lapse = world.broken.iter().any(|what| what.contains("closed out"));
+                !by_lapse && honest(story, world).into_iter().all(|number| story.ends_rightly(world, number))
             }),
             Property::always(NO_KEY, |_: &Story, world: &World| {
                 let has_keys = world.each(|phone| phone.group_records() > 0).contains(&true);
@@ -333,7 +355,7 @@ impl Model for Story {
                     world.look(number, |phone| phone.room().is_some_and(|room| room.holds_certificate()))
                         || (world.is_expired() && world.look(number, |phone| phone.stage().is_some()))
                 };
-                world.broken.is_empty() && !honest(story, world).into_iter().any(waits)
+                !world.broken.iter().any(|what| what.contains("erased")) && !honest(story, world).into_iter().any(waits)
             }),
             Property::always(NO_REOPENING, |story: &Story, world: &World| {
                 let reopened = |number: usize| {
@@ -359,19 +381,15 @@ pub const A_REDRAW: Sight = ("somebody stays silent and a new round is drawn", |
         .each(|phone| matches!(phone.stage(), Some(crate::proto::talk::Stage::Hosting(hosting)) if hosting.round() > 0))
         .contains(&true)
 });
-pub const A_CLOSE: Sight = ("a close completes", |_, world| {
-    let all = world.each(|phone| matches!(phone.deeds.ended, Some(Ending::Closed | Ending::Left)));
-    !all.contains(&false) && world.each(|phone| phone.deeds.ended == Some(Ending::Closed)).contains(&true)
-});
 pub const A_CLOSE_BY_ONE: Sight = ("one has closed and another has yet to hear of it", |_, world| {
     let ended = world.each(|phone| phone.deeds.ended == Some(Ending::Closed));
     ended.contains(&true) && ended.contains(&false)
 });
-pub const A_LAPSE: Sight = ("a proposal lapses in contact", |_, world| any_room(world, |room| room.has_lapsed()));
-pub const A_LAPSE_ALONE: Sight =
-    ("a proposal lapses out of contact", |_, world| any_room(world, |room| !room.has_lapsed() && !room.retracted().is_empty()));
+pub const A_LAPSE: Sight = ("a proposal lapses in contact", |_, world| any_room(world, |room| !room.lapsed().is_empty()));
+pub const A_LAPSE_ALONE: Sight = ("a proposal lapses out of contact", |_, world| {
+    any_room(world, |room| room.lapsed().is_empty() && !room.retracted().is_empty())
+});
 pub const A_SECOND_TERM: Sight = ("a second term is founded", |_, world| any_room(world, |room| room.term() == 2));
-pub const A_THIRD_TERM: Sight = ("a third term is founded", |_, world| any_room(world, |room| room.term() == 3));
 pub const A_FOLLOWER: Sight = ("one who was away follows into a later term", |_, world| {
     world.each(|phone| phone.number == 0 && phone.room().is_some_and(|room| room.term() > 1)).contains(&true)
 });

@@ -1,12 +1,13 @@
 //! One phone of a small world: a real node and its disk, which can be copied, put to sleep and started again.
 
 use super::super::{Node, Table, fountain};
-use crate::proto::id::{TalkId, WriteName};
+use crate::proto::id::WriteName;
 use crate::proto::io::{Input, Output, Persist, Record, RelayCommand, RelayEvent, Scope};
 use crate::proto::job;
 use crate::proto::secret::hash;
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::Ending;
+use crate::proto::talk::entry::ProposalId;
 use crate::proto::talk::room::Room;
 use crate::proto::time::{Duration, Instant, WallTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,6 +33,10 @@ pub struct Deeds {
     pub restarts: u8,
     /// Lied so often.
     pub lies: u8,
+    /// Proposals to close that its owner agreed to,
+    pub voted: BTreeSet<ProposalId>,
+    /// and those that it knows to be over.
+    pub lapsed: BTreeSet<ProposalId>,
     /// How the talk first ended here.
     pub ended: Option<Ending>,
 }
@@ -74,11 +79,7 @@ impl Phone {
         }
     }
 
-    /// The one talk of this phone.
-    pub fn talk(&self) -> Option<TalkId> {
-        self.node.talks.keys().next().copied()
-    }
-
+    /// Where its one talk stands.
     pub fn stage(&self) -> Option<&Stage> {
         self.node.talks.values().next().map(|talk| &talk.stage)
     }

@@ -103,7 +103,7 @@ impl World {
         for _ in 0..8 {
             (0..count).for_each(|phone| world.sync(phone));
         }
-        let outlines: Vec<_> = world.each(|phone| phone.room().map(Room::agreed_outline));
+        let outlines: Vec<_> = world.each(|phone| phone.room().map(|room| room.agreed_outline(&[])));
         let is_open = outlines[0].is_some() && outlines.iter().all(|other| *other == outlines[0]);
         assert!(is_open, "the room opens for all: {world:?}");
         world.seats = world.each(|phone| phone.room().map(Room::number).unwrap_or_default());
@@ -215,6 +215,22 @@ impl World {
             self.relay.boxes.entry(name).or_default().push(Arc::new(blob));
         }
         self.phones[number] = resting;
+        self.pass_on(number);
+    }
+
+    /// What a hostile phone said to this one alone goes on to all others by its next contact: phones carry what they cannot even read.
+    fn pass_on(&mut self, number: usize) {
+        for blobs in self.relay.boxes.values_mut() {
+            let whispered = |blob: &Arc<Blob>| blob.to != ALL && blob.from != number && blob.to >> number & 1 == 1;
+            let (passed, kept): (Vec<_>, Vec<_>) = std::mem::take(blobs).into_iter().partition(whispered);
+            *blobs = kept;
+            for blob in passed {
+                self.relay.cursor += 1;
+                let Blob { from, tag, delete_hash, .. } = *blob;
+                let bytes = blob.bytes.clone();
+                blobs.push(Arc::new(Blob { cursor: self.relay.cursor, from, to: ALL, tag, bytes, delete_hash }));
+            }
+        }
     }
 
     /// Time passes. Those named are in contact all the while, the others are alone.

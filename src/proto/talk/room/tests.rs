@@ -5,7 +5,7 @@ mod hostile;
 use super::{Admission, Contact, Room};
 use crate::proto::config::{ABSENCE_MAX, CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY};
 use crate::proto::talk::close::set_hash;
-use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Vote};
+use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig, Vote};
 use crate::proto::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ impl Room {
     pub(crate) fn outline(&self, now: Instant) -> String {
         let meta = &self.meta;
         let seats: Vec<_> = meta.roster.seats().map(|(_, s)| (s.standing, s.at_table, s.rejoin_key.is_some())).collect();
-        let removals: Vec<_> = meta.roster.seats().map(|(n, _)| meta.roster.removal_votes(n)).collect();
+        let removals: Vec<_> =
+            meta.roster.seats().map(|(n, _)| meta.roster.wishes(n).map(|(by, _)| by).collect::<Vec<_>>()).collect();
         let leaves: Vec<_> = self.group.roster().iter().map(|member| meta.roster.number(member.seat)).collect();
         let closing = &meta.closing;
         let votes: Vec<_> = closing.votes.iter().map(|(seat, vote)| (*seat, self.vote_outline(vote))).collect();
@@ -43,7 +44,13 @@ impl Room {
                 self.vouched.len(),
                 closing.token.is_some(),
             ),
-            (self.held_commit.is_some(), self.commit_at.is_some(), self.ask_at.is_some(), self.document_due.is_some()),
+            (
+                meta.split,
+                meta.heard_commit.map(|(place, _)| place),
+                self.commit_at.is_some(),
+                self.ask_at.is_some(),
+                self.document_due.is_some(),
+            ),
             (&meta.folded, meta.epochs.iter().map(|epoch| (epoch.term, epoch.epoch)).collect::<Vec<_>>()),
         );
         format!(
@@ -58,16 +65,14 @@ impl Room {
         )
     }
 
-    /// What every honest member of a living room must come to share.
-    pub(crate) fn agreed_outline(&self) -> String {
+    /// What every honest member of a living room must come to share, whatever these liars said.
+    pub(crate) fn agreed_outline(&self, liars: &[SeatNumber]) -> String {
         let standing: Vec<_> = self.meta.roster.seats().map(|(_, seat)| (seat.id, seat.standing)).collect();
         let leaves: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
-        let fingerprint = self.group.export("alcove/1 fingerprint", &[]).map(|key| key.mac(&[b"words"])).ok();
-        format!(
-            "{:?} {fingerprint:?} {standing:?} {leaves:?} {:?}",
-            (self.meta.term, self.group.epoch(), self.meta.chair),
-            self.log.heads(),
-        )
+        let fingerprint = self.group.export("alcove/1 fingerprint", &[]).map(|key| key.mac(&[b"words"])[..4].to_vec()).ok();
+        let lines: Vec<_> =
+            self.log.heads().into_iter().enumerate().filter(|(n, _)| !liars.contains(&(*n as SeatNumber))).collect();
+        format!("{:?} {fingerprint:?} {standing:?} {leaves:?} {lines:?}", (self.meta.term, self.group.epoch(), self.meta.chair))
     }
 
     /// What each line holds.
@@ -88,7 +93,7 @@ impl Room {
             Body::Change { bytes, .. } => format!("change/{}", bytes.len()),
             Body::Place { at_table } => format!("place {at_table}"),
             Body::Leave { .. } => "leave".into(),
-            Body::Remove { seat } => format!("remove {seat}"),
+            Body::Remove { seat, .. } => format!("remove {seat}"),
             Body::Vouch { .. } => "vouch".into(),
             Body::Propose => "propose".into(),
             Body::Vote(vote) => self.vote_outline(vote),
@@ -123,11 +128,22 @@ impl Room {
         own.filter_map(|entry| if let Body::Retract { proposal } = entry.body { Some(proposal) } else { None }).collect()
     }
 
+    /// Proposals that this seat ever agreed to.
+    pub(crate) fn voted(&self) -> BTreeSet<ProposalId> {
+        let own = self.log.entries().filter(|entry| entry.seat == self.meta.me);
+        own.filter_map(|entry| if let Body::Vote(vote) = &entry.body { Some(vote.proposal) } else { None }).collect()
+    }
+
+    /// Proposals that are known to be over here.
+    pub(crate) fn lapsed(&self) -> BTreeSet<ProposalId> {
+        self.meta.closing.lapsed.clone()
+    }
+
     // ---- rules that a control switches off ---------------------------------------------------------------------------------------
 
-    /// Control: this device forgets what it promised.
-    pub(crate) fn forget_promise(&mut self) {
-        self.meta.succession.forget_promise();
+    /// Control: this device does not mind that the chair split the room.
+    pub(crate) fn forget_split(&mut self) {
+        (self.meta.split, self.meta.heard_commit) = (None, None);
     }
 
     /// Control: this device forgets which proposals are over.
@@ -137,18 +153,14 @@ impl Room {
 
     /// Control: one vote is enough here.
     pub(crate) fn let_one_remove(&mut self) {
-        let wanted: Vec<_> = (0..=SeatNumber::MAX).filter(|n| !self.meta.roster.removal_votes(*n).is_empty()).collect();
+        let wanted: Vec<_> =
+            self.meta.roster.seats().map(|(n, _)| n).filter(|n| self.meta.roster.wishes(*n).next().is_some()).collect();
         for target in wanted {
             let all: Vec<_> = self.meta.roster.sitting().map(|(n, _)| n).collect();
             all.into_iter().for_each(|by| {
-                self.meta.roster.vote_removal(by, target);
+                self.meta.roster.vote_removal(by, target, Sig([0; 32], [0; 32]));
             });
         }
-    }
-
-    /// Whether a proposal is known to be over here.
-    pub(crate) fn has_lapsed(&self) -> bool {
-        !self.meta.closing.lapsed.is_empty()
     }
 }
 

@@ -40,11 +40,6 @@ impl Waiting {
         format!("waiting {errand} {} {roster:?} {:?} {due} {}", self.round, self.taken, self.tries.min(2))
     }
 
-    /// Whether this guest was shown a roster, which makes it open its contribution.
-    pub(crate) fn is_drawn(&self) -> bool {
-        self.roster.is_some()
-    }
-
     /// Control: so few are enough.
     pub(crate) fn lower_minimum(&mut self, seats: u8) {
         if let Errand::Card { content, .. } = &mut self.errand {

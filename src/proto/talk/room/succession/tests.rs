@@ -26,20 +26,16 @@ impl Room {
     pub(crate) fn found_alone(&mut self, cx: &mut Cx<'_>) {
         let ballot = Ballot { term: self.meta.term + 1, after: self.place_in_chain(), successor: self.meta.me };
         let Some(grant) = self.grant(cx, ballot) else { return };
-        let grants = vec![grant; self.electors().len()];
+        let grants = vec![grant; self.electors(ballot.after).len()];
         let (psk, psk_id) = self.term_psk(&ballot, &grants);
         let mut twin = crate::proto::talk::group::SeatKeys::generate(cx.rng);
         let Ok(package) = twin.key_package(cx.rng) else { return };
         let mut group_id = [0; 16];
         group_id.copy_from_slice(&psk_id[..16]);
         if let Ok((_, welcome)) = Group::found(cx.rng, &self.keys, group_id, &[package], &psk, &psk_id) {
-            self.post_step(cx, &Step::Founded { ballot, grants, welcome });
+            let hash = Founded::signed_hash(&ballot, &grants, &welcome);
+            let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
+            self.post_step(cx, &Step::Founded(Founded { ballot, grants, welcome, signature }));
         }
-    }
-}
-
-impl Succession {
-    pub(crate) fn forget_promise(&mut self) {
-        self.promised = None;
     }
 }

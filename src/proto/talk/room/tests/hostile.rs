@@ -60,10 +60,7 @@ impl Room {
         votes.insert(self.meta.me, own);
         let seat = |(number, seat): (SeatNumber, &crate::proto::talk::roster::Seat)| {
             let end = match seat.standing {
-                Standing::Left => self.log.entries().find_map(|entry| match &entry.body {
-                    Body::Leave { signature } if entry.seat == number => Some(SeatEnd::Left(*signature)),
-                    _ => None,
-                })?,
+                Standing::Left => SeatEnd::Left(seat.goodbye?),
                 Standing::Sits | Standing::Removed | Standing::Replaced(_) => SeatEnd::Voted(votes.get(&number)?.clone()),
             };
             Some(ClosedSeat { seat: seat.id, key: seat.key, end })
@@ -89,7 +86,8 @@ impl Room {
         let Some(remove) = self.meta.roster.seat(seat).map(|seat| seat.id) else { return };
         let mut group = self.group.clone();
         let Ok(committed) = group.admit_and_remove(cx.rng, &[], Some(remove)) else { return };
-        let message = Message::Commit { bytes: committed.commit, returned: Vec::new() };
+        let place = (self.meta.term, self.group.epoch());
+        let message = Message::Commit(self.sign_commit(place, committed.commit, Vec::new(), self.reasons_for(Some(seat))));
         cx.post(Post::new(&self.current_keys(), &message).with_mailbox(self.mailbox(cx), self.talk));
         if follow {
             self.group = group;
