@@ -133,10 +133,12 @@ impl Card {
 
 /// The cards this node knows of.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Board {
     entries: BTreeMap<CardId, Entry>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Entry {
     card: Card,
     source: Source,

@@ -74,6 +74,7 @@ pub enum Via {
 
 /// A message on its way out.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Post {
     /// For whom.
     pub keys: ParcelKeys,

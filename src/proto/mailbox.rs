@@ -20,6 +20,7 @@ const LENGTH_BYTES: usize = 2;
 
 /// The relay as one node sees it.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Mailbox {
     up: bool,
     /// The event's buckets in an order of this device's own: decoys are taken from the front.
@@ -34,12 +35,14 @@ pub struct Mailbox {
     withdrawing: BTreeSet<[u8; 16]>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Reading {
     read_key: ReadKey,
     cursor: u64,
     caught_up: bool,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Waiting {
     to: WriteName,
     parcel: Parcel,
@@ -47,6 +50,7 @@ struct Waiting {
     owner: Option<TalkId>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Blob {
     to: WriteName,
     bytes: Vec<u8>,

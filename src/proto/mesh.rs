@@ -29,6 +29,7 @@ const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// The mesh as one node sees it.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Mesh {
     neighbours: BTreeMap<LinkId, Neighbour>,
     seen: BTreeMap<ParcelId, Seen>,
@@ -37,6 +38,7 @@ pub struct Mesh {
     carried_bytes: usize,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Neighbour {
     salt: [u8; 32],
     have: BTreeSet<[u8; 8]>,
@@ -51,6 +53,7 @@ struct Seen {
     until: Instant,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Carried {
     parcel: Parcel,
     source: Source,

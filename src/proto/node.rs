@@ -25,6 +25,8 @@ mod reading;
 pub mod reports;
 mod restore;
 mod talks;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 pub mod view;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// A cryptographic generator whose whole future is fixed by its 32-byte seed. In the app the seed is the OS's entropy, drawn once
 /// per start; in the simulator it is the scenario's.
+#[cfg_attr(test, derive(Clone))]
 pub struct Rng(ChaCha20Rng);
 
 impl Rng {

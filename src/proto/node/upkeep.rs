@@ -14,6 +14,7 @@ use crate::proto::time::{Duration, Instant, WallTime};
 
 /// What the device's clock shows, and whether to believe it.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Clock {
     shown: WallTime,
     shown_at: Instant,

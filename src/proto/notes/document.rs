@@ -69,6 +69,15 @@ pub(super) struct Writing {
     pub(super) splices: Vec<Spliced>,
 }
 
+/// For the model check alone: a copy without what is being typed.
+#[cfg(test)]
+impl Clone for Document {
+    fn clone(&self) -> Self {
+        let (roots, settled, mine) = (self.roots.clone(), self.settled.clone(), self.mine.clone());
+        Document { seat: self.seat, generation: self.generation, roots, settled, writing: None, mine }
+    }
+}
+
 impl Document {
     /// The empty notes of a talk, generation 0. The first change is the same on every device.
     pub fn new(seat: SeatId) -> Self {

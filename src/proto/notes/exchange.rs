@@ -13,6 +13,7 @@ use crate::proto::time::Instant;
 use std::collections::VecDeque;
 
 /// The notes of one talk.
+#[cfg_attr(test, derive(Clone))]
 pub struct Notes {
     document: Document,
     queue: VecDeque<Incoming>,
@@ -30,11 +31,13 @@ struct Incoming {
     bytes: Vec<u8>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 enum Running {
     Quarantine { id: JobId, batch: Vec<Incoming> },
     Load { id: JobId, generation: u32, included: u64, bytes: Vec<u8> },
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Folding {
     generation: u32,
     heads: Vec<[u8; 32]>,

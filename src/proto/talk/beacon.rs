@@ -22,6 +22,7 @@ pub struct Beacon {
 
 /// The timer: quick after news, slow when all agree.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Trickle {
     interval: Duration,
     next: Instant,

@@ -72,6 +72,8 @@ pub enum Body {
     Remove {
         /// Whom.
         seat: SeatNumber,
+        /// By this seat, over the room and both seats, so that it can be shown to anybody.
+        signature: Sig,
     },
     /// This seat vouches for a newcomer at the table.
     Vouch {
@@ -209,11 +211,13 @@ impl Item {
 
 /// All lines of a room.
 #[derive(Default, Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Log {
     lines: Vec<Line>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Line {
     seat: SeatId,
     key: [u8; 32],

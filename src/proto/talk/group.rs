@@ -62,6 +62,17 @@ pub struct Group {
     me: Member,
 }
 
+/// For the model check alone: two copies in use would seal under the same keys.
+#[cfg(test)]
+impl Clone for Group {
+    fn clone(&self) -> Group {
+        let (store, id) = (self.store.copy(), self.mls.group_id().clone());
+        store.write_mls_join_config(&id, &join_config()).expect("the configuration is kept");
+        let mls = MlsGroup::load(&store, &id).expect("the state reads").expect("the group is there");
+        Group { mls, store, signing: self.signing.clone(), me: self.me }
+    }
+}
+
 /// What a message turned out to be.
 pub enum Opened {
     /// Something that a member said.

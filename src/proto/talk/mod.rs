@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// One talk of this device.
+#[cfg_attr(test, derive(Clone))]
 pub struct Talk {
     /// This device's own name for it.
     pub id: TalkId,
@@ -26,6 +27,7 @@ pub struct Talk {
 }
 
 /// Where a talk stands. Closing is a state of the open room; closed, withdrawn and expired talks are gone, and a receipt remains.
+#[cfg_attr(test, derive(Clone))]
 pub enum Stage {
     /// Written, not posted: nobody knows of it.
     Drafted(Terms),

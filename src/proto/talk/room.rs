@@ -5,7 +5,10 @@
 
 mod chair;
 mod closing;
+mod commit;
 mod succession;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use super::beacon::{Beacon, Trickle};
@@ -30,6 +33,7 @@ use crate::proto::time::{Duration, Instant, WallTime};
 use crate::proto::wire::message::Assembler;
 use crate::proto::wire::parcel::{Parcel, ParcelKeys};
 use crate::proto::wire::{decode, encode};
+use commit::Commit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use succession::{Step, Succession};
@@ -39,8 +43,8 @@ use succession::{Step, Succession};
 enum Message {
     /// An MLS PrivateMessage with entries.
     Sealed(Vec<u8>),
-    /// An MLS commit of the chair, and the proofs of devices that came back.
-    Commit { bytes: Vec<u8>, returned: Vec<Returned> },
+    /// A commit of the chair.
+    Commit(Commit),
     /// A sign of life.
     Beacon(Beacon),
     /// What I know; send what I lack.
@@ -149,6 +153,7 @@ impl Stub {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(Clone))]
 struct Meta {
     terms: Terms,
     card: CardId,
@@ -171,6 +176,10 @@ struct Meta {
     to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
     succession: Succession,
     wants_document: bool,
+    /// The place after which the chair took us one way and others another: only a new term brings us together.
+    split: Option<(u32, u64)>,
+    /// The commit of the chair that we heard first for the last place: another one for it is a split.
+    heard_commit: Option<((u32, u64), [u8; 32])>,
 }
 
 /// The keys by which an epoch's parcels are recognised and opened.
@@ -179,6 +188,8 @@ struct Epoch {
     term: u32,
     epoch: u64,
     secret: Key,
+    /// Who sat at its leaves.
+    leaves: Vec<SeatNumber>,
 }
 
 /// What the room asks the node to do with what it heard.
@@ -215,6 +226,7 @@ pub enum Effect {
 }
 
 /// An open room as one member sees it.
+#[cfg_attr(test, derive(Clone))]
 pub struct Room {
     talk: TalkId,
     room: [u8; 16],
@@ -229,7 +241,6 @@ pub struct Room {
     last_ask: Option<Instant>,
     last_commits_sent: Option<Instant>,
     early: VecDeque<Vec<u8>>,
-    held_commit: Option<(Vec<u8>, Vec<Returned>)>,
     heard: BTreeMap<SeatNumber, Heard>,
     answered: BTreeMap<(SeatNumber, u32), Instant>,
     admissions: Vec<Admission>,
@@ -253,6 +264,7 @@ struct Heard {
     link: Option<Instant>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 enum Admission {
     New(Offer),
     Return(Rejoin),
@@ -360,6 +372,8 @@ impl Room {
             to_tell: Vec::new(),
             succession: Succession::default(),
             wants_document: false,
+            split: None,
+            heard_commit: None,
         };
         Room::with(cx.now, talk, group, keys, meta, log)
     }
@@ -380,7 +394,6 @@ impl Room {
             last_ask: None,
             last_commits_sent: None,
             early: VecDeque::new(),
-            held_commit: None,
             heard: BTreeMap::new(),
             answered: BTreeMap::new(),
             admissions: Vec::new(),
@@ -539,7 +552,8 @@ impl Room {
         if !sits || seat == self.meta.me {
             return Err(Refused::UnknownSeat);
         }
-        self.append(cx, Body::Remove { seat });
+        let signature = self.wish(seat).ok_or(Refused::UnknownSeat)?;
+        self.append(cx, Body::Remove { seat, signature });
         Ok(())
     }
 
@@ -590,7 +604,7 @@ impl Room {
         let Some(message) = self.assembler.take(content)? else { return Ok(Vec::new()) };
         match decode(&message, "room message")? {
             Message::Sealed(bytes) => self.take_sealed(cx, bytes, via),
-            Message::Commit { bytes, returned } => self.take_commit(cx, bytes, returned),
+            Message::Commit(commit) => self.take_commit(cx, commit),
             Message::Beacon(beacon) => {
                 self.take_beacon(cx, &beacon, via);
                 Ok(Vec::new())
@@ -634,7 +648,6 @@ impl Room {
                         }
                     }
                 }
-                effects.extend(self.retry_held_commit(cx)?);
                 self.persist(cx);
                 Ok(effects)
             }
@@ -723,8 +736,11 @@ impl Room {
             }
             Body::Leave { signature } => effects.extend(self.say_goodbye(cx, seat, &signature)?),
             Body::Goodbye { seat: leaver, signature } => effects.extend(self.say_goodbye(cx, leaver, &signature)?),
-            Body::Remove { seat: target } => {
-                self.meta.roster.vote_removal(seat, target);
+            Body::Remove { seat: target, signature } => {
+                if !self.wish_holds(seat, target, &signature) {
+                    return Err(Fault::Forged("wish for a removal"));
+                }
+                self.meta.roster.vote_removal(seat, target, signature);
             }
             Body::Vouch { offer } => {
                 let offer: Offer = decode(&offer, "vouched offer")?;
@@ -754,15 +770,20 @@ impl Room {
             Body::Retract { proposal } => self.drop_proposal(cx, seat, proposal),
             Body::FoldAt { .. } | Body::Folded { .. } | Body::FoldDone { .. } => effects.push(Effect::Fold(seat, body)),
         }
+        effects.extend(self.follow_up(cx));
+        Ok(effects)
+    }
+
+    /// What an entry may have brought about: somebody may go, or all agree to close.
+    fn follow_up(&mut self, cx: &mut Cx<'_>) -> Option<Effect> {
         if self.next_removal().is_some() {
             if self.is_chair() {
                 self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
             }
             self.need_chair(cx.now);
         }
-        effects.extend(self.certificate().map(Effect::Closed));
         cx.tell(Event::TalkChanged(self.talk));
-        Ok(effects)
+        self.certificate().map(Effect::Closed)
     }
 
     // ---- what goes out ---------------------------------------------------------------------------------------------------------
@@ -970,7 +991,9 @@ impl Room {
 
     fn push_epoch(&mut self) {
         if let Ok(secret) = self.group.export("alcove/1 parcels", &self.meta.term.to_be_bytes()) {
-            self.meta.epochs.push_back(Epoch { term: self.meta.term, epoch: self.group.epoch(), secret });
+            let seats = self.group.roster();
+            let leaves = seats.iter().filter_map(|member| self.meta.roster.number(member.seat)).collect();
+            self.meta.epochs.push_back(Epoch { term: self.meta.term, epoch: self.group.epoch(), secret, leaves });
             self.has_new_keys = true;
         }
         while self.meta.epochs.len() > EPOCH_KEYS_MAX {

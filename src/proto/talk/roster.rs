@@ -8,7 +8,7 @@ use super::entry::{SeatNumber, Sig};
 use super::persona;
 use crate::proto::id::SeatId;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Whether a seat still counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Seat {
     pub rejoin_key: Option<RejoinKey>,
     /// At the table.
     pub at_table: bool,
+    /// By the seat, once it has left.
+    pub goodbye: Option<Sig>,
 }
 
 /// What a seat said in its first entry: with it its device comes back, and nobody else.
@@ -51,14 +53,15 @@ pub struct RejoinKey {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Roster {
     seats: Vec<Seat>,
-    removals: BTreeMap<SeatNumber, BTreeSet<SeatNumber>>,
+    /// Who is to go, and by whose signed wish.
+    removals: BTreeMap<SeatNumber, BTreeMap<SeatNumber, Sig>>,
 }
 
 impl Roster {
     /// Admits the next seat; `None` when 255 numbers are used up.
     pub fn admit(&mut self, id: SeatId, key: [u8; 32]) -> Option<SeatNumber> {
         let number = SeatNumber::try_from(self.seats.len()).ok()?;
-        self.seats.push(Seat { id, key, standing: Standing::Sits, rejoin_key: None, at_table: false });
+        self.seats.push(Seat { id, key, standing: Standing::Sits, rejoin_key: None, at_table: false, goodbye: None });
         Some(number)
     }
 
@@ -103,18 +106,23 @@ impl Roster {
     }
 
     /// Notes that a seat wants another removed; says whether more than half of the others now do.
-    pub fn vote_removal(&mut self, by: SeatNumber, target: SeatNumber) -> bool {
+    pub fn vote_removal(&mut self, by: SeatNumber, target: SeatNumber, signature: Sig) -> bool {
         let valid = by != target && self.seat(target).is_some_and(|seat| seat.standing == Standing::Sits);
         if valid {
-            self.removals.entry(target).or_default().insert(by);
+            self.removals.entry(target).or_default().insert(by, signature);
         }
         self.is_removal_agreed(target)
+    }
+
+    /// Who wants this seat removed, each with its signature.
+    pub fn wishes(&self, target: SeatNumber) -> impl Iterator<Item = (SeatNumber, Sig)> {
+        self.removals.get(&target).into_iter().flatten().map(|(by, signature)| (*by, *signature))
     }
 
     /// Whether more than half of the others want this seat removed.
     pub fn is_removal_agreed(&self, target: SeatNumber) -> bool {
         let others: Vec<_> = self.sitting().map(|(number, _)| number).filter(|number| *number != target).collect();
-        let votes = self.removals.get(&target).map_or(0, |votes| others.iter().filter(|other| votes.contains(other)).count());
+        let votes = self.removals.get(&target).map_or(0, |votes| others.iter().filter(|other| votes.contains_key(other)).count());
         votes * 2 > others.len()
     }
 
@@ -139,6 +147,8 @@ impl Roster {
 mod tests {
     use super::*;
 
+    const SIG: Sig = Sig([0; 32], [0; 32]);
+
     fn roster(count: u8) -> Roster {
         let mut roster = Roster::default();
         for n in 0..count {
@@ -150,11 +160,11 @@ mod tests {
     #[test]
     fn only_more_than_half_of_the_others_remove_a_seat() {
         let mut five = roster(5);
-        assert!(!five.vote_removal(0, 4) && !five.vote_removal(1, 4) && !five.vote_removal(1, 4));
-        assert!(!five.vote_removal(4, 4), "nobody removes itself by a vote");
-        assert!(five.vote_removal(2, 4));
+        assert!(!five.vote_removal(0, 4, SIG) && !five.vote_removal(1, 4, SIG) && !five.vote_removal(1, 4, SIG));
+        assert!(!five.vote_removal(4, 4, SIG), "nobody removes itself by a vote");
+        assert!(five.vote_removal(2, 4, SIG));
         let mut two = roster(2);
-        assert!(two.vote_removal(0, 1));
+        assert!(two.vote_removal(0, 1, SIG));
     }
 
     #[test]

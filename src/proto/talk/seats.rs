@@ -4,6 +4,9 @@
 //! of them together make the room's first key; a seat that does not open in time returns to the queue, and everybody draws afresh.
 //! The host counts; she sees "gathering", the others what she tells them.
 
+#[cfg(test)]
+mod tests;
+
 use super::door::{self, Door};
 use super::entry::Sig;
 use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verify};
@@ -171,6 +174,7 @@ impl HostDoor {
 }
 
 /// The host's side while people gather.
+#[cfg_attr(test, derive(Clone))]
 pub struct Hosting {
     /// The card and its way in.
     pub door: HostDoor,
@@ -182,12 +186,14 @@ pub struct Hosting {
     count_due: Option<Instant>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Candidate {
     member: Member,
     offer: Offer,
     by_relay: bool,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Draw {
     roster: Vec<RosterSeat>,
     contributions: BTreeMap<SeatId, [u8; 16]>,
@@ -370,6 +376,7 @@ impl Hosting {
 }
 
 /// A guest's side until the room opens.
+#[cfg_attr(test, derive(Clone))]
 pub struct Waiting {
     errand: Errand,
     keys: SeatKeys,

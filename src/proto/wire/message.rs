@@ -33,11 +33,13 @@ pub fn seal(rng: &mut Rng, keys: &ParcelKeys, travel: Travel, message: &[u8]) ->
 
 /// Puts the parts of messages together, in whatever order they come.
 #[derive(Default, Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Assembler {
     open: VecDeque<Unfinished>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Unfinished {
     id: [u8; 8],
     parts: Vec<Option<Vec<u8>>>,

@@ -32,6 +32,7 @@ pub const KEY_PACKAGES_MAX: usize = 4;
 const STATEMENT: &[u8] = b"alcove/1 statement\0";
 
 /// What one seat holds: who it is in this talk, the key it signs with, and what it needs to join by an unspent key package.
+#[cfg_attr(test, derive(Clone))]
 pub struct SeatKeys {
     id: SeatId,
     signing: Signing,

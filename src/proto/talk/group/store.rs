@@ -119,6 +119,12 @@ impl Store {
         *self.state.borrow_mut() = checkpoint;
     }
 
+    /// The same state once more, without the configuration.
+    #[cfg(test)]
+    pub(super) fn copy(&self) -> Store {
+        Store { state: RefCell::new(self.checkpoint()), settings: MemoryStorage::default() }
+    }
+
     /// Takes every key package out: key and bytes, for the seat to keep.
     pub(super) fn take_key_packages(&self) -> Map {
         let state = &mut *self.state.borrow_mut();

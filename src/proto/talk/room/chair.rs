@@ -2,8 +2,9 @@
 //!
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
+use super::commit::Commit;
 use super::{Admission, Effect, Message, Returned, Room, State, room_door, room_mailbox};
-use crate::proto::config::{ASK_INTERVAL, CANDIDATES_MAX, COMMIT_GATHER};
+use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -85,8 +86,30 @@ impl Room {
         }
     }
 
-    pub(super) fn take_commit(&mut self, cx: &mut Cx<'_>, bytes: Vec<u8>, returned: Vec<Returned>) -> Result<Vec<Effect>, Fault> {
-        let staged = match self.group.open(&bytes) {
+    /// Follows the chair into the next epoch, if it has signed the commit and its reasons hold.
+    pub(super) fn take_commit(&mut self, cx: &mut Cx<'_>, commit: Commit) -> Result<Vec<Effect>, Fault> {
+        let here = (self.meta.term, self.group.epoch());
+        if commit.place.0 != self.meta.term || commit.place > here {
+            return Ok(Vec::new());
+        }
+        let chair = self.meta.roster.seat(self.meta.chair).filter(|chair| commit.holds(&self.room, chair));
+        let chair = chair.map(|chair| chair.id).ok_or(Fault::Forged("commit"))?;
+        if commit.place < here {
+            self.notice_split(cx, commit.place, &Message::Commit(commit));
+            return Ok(Vec::new());
+        }
+        if self
+            .meta
+            .heard_commit
+            .replace((commit.place, commit.hash()))
+            .is_some_and(|known| known.0 == commit.place && known.1 != commit.hash())
+        {
+            self.split(cx, commit.place);
+        }
+        if self.meta.split.is_some() {
+            return Ok(Vec::new());
+        }
+        let staged = match self.group.open(&commit.bytes) {
             Ok(Opened::Commit(staged)) => staged,
             Ok(Opened::Message { .. }) => return Err(Fault::OutOfPlace("message")),
             Err(GroupError::TooOld | GroupError::Replayed | GroupError::Later { .. } | GroupError::Removed) => {
@@ -94,27 +117,24 @@ impl Room {
             }
             Err(_) => return Err(Fault::Forged("commit")),
         };
-        if self.meta.roster.seat(self.meta.chair).is_none_or(|chair| chair.id != staged.committer) {
+        if chair != staged.committer {
             return Err(Fault::OutOfPlace("commit of a seat that is not the chair"));
         }
-        for device in &returned {
+        for device in &commit.returned {
             self.check_rejoin(device.old, device.newer, &device.signature)?;
         }
-        if !self.is_justified(&staged, &returned) {
-            // The reasons are on their way: the commit waits for them.
-            self.held_commit = Some((bytes, returned));
-            self.ask_at.get_or_insert(cx.now + ASK_INTERVAL);
-            return Ok(Vec::new());
+        self.learn_reasons(&commit.reasons);
+        if !self.is_justified(&staged, &commit.returned) {
+            return Err(Fault::OutOfPlace("commit without a reason"));
         }
         let (added, removed) = (staged.added.clone(), staged.removed.clone());
         let removes_me = removed.contains(&self.keys.id());
-        let epoch = self.group.epoch();
         self.group.merge(*staged).map_err(|_| Fault::Forged("commit"))?;
-        self.keep_step((self.meta.term, epoch), &Message::Commit { bytes, returned: returned.clone() });
         if removes_me {
             return Ok(vec![Effect::Removed]);
         }
-        self.seat_changes(&added, &removed, &returned);
+        self.seat_changes(&added, &removed, &commit.returned);
+        self.keep_step(commit.place, &Message::Commit(commit));
         self.push_epoch();
         self.persist_group(cx);
         self.persist(cx);
@@ -128,8 +148,26 @@ impl Room {
         Ok(effects)
     }
 
+    /// A step from a place that we have left: if the chair signed another one there for us, some of us went another way, and nobody's
+    /// keys fit both. The seats of that place found a new term from there.
+    pub(super) fn notice_split(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Message) {
+        let ours = self.meta.commits.iter().find(|(after, _)| *after == place).map(|(_, step)| step);
+        if ours.is_some_and(|ours| *ours != encode(step)) {
+            self.split(cx, place);
+        }
+    }
+
+    fn split(&mut self, cx: &mut Cx<'_>, place: (u32, u64)) {
+        if self.is_chair() || self.meta.split.is_some_and(|known| known <= place) {
+            return;
+        }
+        self.meta.split = Some(place);
+        self.need_chair(cx.now);
+        self.persist(cx);
+    }
+
     /// A removal needs the seat's goodbye, a majority, or its device back in the same commit; an addition needs a free seat.
-    pub(super) fn is_justified(&self, staged: &Staged, returned: &[Returned]) -> bool {
+    fn is_justified(&self, staged: &Staged, returned: &[Returned]) -> bool {
         let is_back = |number: SeatNumber| {
             returned.iter().any(|device| device.old == number && staged.added.iter().any(|member| member.seat == device.newer))
         };
@@ -139,15 +177,8 @@ impl Room {
                 standing == Some(Standing::Left) || self.meta.roster.is_removal_agreed(number) || is_back(number)
             })
         };
-        let seats = self.meta.roster.sitting().count() + staged.added.len() - returned.len().min(staged.added.len());
+        let seats = self.group.roster().len() + staged.added.len() - staged.removed.len();
         staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
-    }
-
-    pub(super) fn retry_held_commit(&mut self, cx: &mut Cx<'_>) -> Result<Vec<Effect>, Fault> {
-        match self.held_commit.take() {
-            Some((bytes, returned)) => self.take_commit(cx, bytes, returned),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Brings roster and log up to date with a merged commit.
@@ -221,9 +252,10 @@ impl Room {
         let epoch = self.group.epoch();
         let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
         let returned: Vec<_> = admissions.iter().filter_map(Admission::returned).collect();
-        let message = Message::Commit { bytes: committed.commit, returned: returned.clone() };
+        let (place, reasons) = ((self.meta.term, epoch), self.reasons_for(remove.and_then(|seat| self.meta.roster.number(seat))));
+        let message = Message::Commit(self.sign_commit(place, committed.commit, returned.clone(), reasons));
         let old_keys = self.current_keys();
-        self.keep_step((self.meta.term, epoch), &message);
+        self.keep_step(place, &message);
         let added: Vec<_> = add.iter().filter_map(|package| group::check_key_package(package).ok()).collect();
         self.seat_changes(&added, remove.as_slice(), &returned);
         self.push_epoch();

@@ -37,23 +37,19 @@ impl Room {
         if !self.meta.roster.closers().all(|(number, _)| agreed(number)) {
             return None;
         }
-        let end = |number: SeatNumber, standing: Standing| -> Option<SeatEnd> {
-            match standing {
+        let end = |number: SeatNumber, seat: &Seat| -> Option<SeatEnd> {
+            match seat.standing {
                 Standing::Sits | Standing::Removed => self.meta.closing.votes.get(&number).cloned().map(SeatEnd::Voted),
-                Standing::Left => self.log.entries().find_map(|entry| match &entry.body {
-                    Body::Leave { signature } if entry.seat == number => Some(SeatEnd::Left(*signature)),
-                    Body::Goodbye { seat, signature } if *seat == number => Some(SeatEnd::Left(*signature)),
-                    _ => None,
-                }),
+                Standing::Left => seat.goodbye.map(SeatEnd::Left),
                 Standing::Replaced(_) => {
                     let device = self.meta.returned.iter().find(|device| device.old == number)?;
-                    let by = self.meta.roster.seat(number)?.rejoin_key?;
+                    let by = seat.rejoin_key?;
                     Some(SeatEnd::Replaced { by, newer: device.newer, signature: device.signature })
                 }
             }
         };
         let seats = self.meta.roster.seats();
-        let seats = seats.map(|(number, seat)| Some(ClosedSeat { seat: seat.id, key: seat.key, end: end(number, seat.standing)? }));
+        let seats = seats.map(|(number, seat)| Some(ClosedSeat { seat: seat.id, key: seat.key, end: end(number, seat)? }));
         seats.collect::<Option<Vec<_>>>().map(|seats| Certificate { seats })
     }
 
@@ -67,7 +63,8 @@ impl Room {
         stands && certificate.holds(&self.room) && self.meta.roster.seats().all(known)
     }
 
-    /// Takes the goodbye of a seat that could not write it here. The chair writes it down for all.
+    /// Takes the goodbye of a seat that could not write it here. The chair writes it down for all; without one everybody who hears it
+    /// knows it.
     ///
     /// # Errors
     /// A [`Fault`] if it is not that seat's.
@@ -79,7 +76,13 @@ impl Room {
         }
         match seat.standing {
             Standing::Sits | Standing::Removed if self.is_chair() => Ok(self.append(cx, Body::Goodbye { seat: number, signature })),
-            Standing::Sits | Standing::Removed | Standing::Left | Standing::Replaced(_) => Ok(Vec::new()),
+            Standing::Sits | Standing::Removed => {
+                let mut effects = self.say_goodbye(cx, number, &signature)?;
+                effects.extend(self.follow_up(cx));
+                self.persist(cx);
+                Ok(effects)
+            }
+            Standing::Left | Standing::Replaced(_) => Ok(Vec::new()),
         }
     }
 
@@ -89,7 +92,7 @@ impl Room {
         if !close::leave_holds(&self.room, leaver.id, &leaver.key, signature) {
             return Err(Fault::Forged("goodbye"));
         }
-        leaver.standing = Standing::Left;
+        (leaver.standing, leaver.goodbye) = (Standing::Left, Some(*signature));
         self.meta.closing.votes.remove(&number);
         Ok(self.revote(cx))
     }

@@ -1,14 +1,17 @@
 //! When the chair is gone: who may found the next term, with whose consent, and how the others follow.
 //!
 //! Laws: a term is founded with the signed consent of more than half of the seats that the last epoch agreed on (of two: both), and a
-//! seat consents once per term, remembered before it is said; so no two successors can both have a majority. A seat that was away
-//! keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
+//! seat consents once per term, remembered before it is said; so no two successors can both have a majority. If a hostile seat
+//! consents twice, two can: then the lower successor's term stands, and the other follows like everybody who was away. A seat that was
+//! away keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
+
+#[cfg(test)]
+mod tests;
 
 use super::{Admission, Effect, Message, Room, State};
 use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
-use crate::proto::id::SeatId;
 use crate::proto::io::{Event, Scope};
 use crate::proto::secret::{Key, hash};
 use crate::proto::talk::entry::{SeatNumber, Sig};
@@ -20,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const DOMAIN: &str = "consent to a term";
+const FOUNDING_DOMAIN: &str = "founding of a term";
 
 /// Steps to a new term, sealed under the keys of the epoch that it follows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub(super) enum Step {
     /// A seat agrees, and gives what it takes to be part of it.
     Grant(Grant),
     /// The term is founded.
-    Founded { ballot: Ballot, grants: Vec<Grant>, welcome: Vec<u8> },
+    Founded(Founded),
     /// A seat that was away asks to follow.
     Late(Grant),
     /// And is let in: an MLS welcome and an encoded [`State`].
@@ -54,6 +58,21 @@ pub(super) struct Grant {
     seat: SeatNumber,
     key_package: Vec<u8>,
     signature: Sig,
+}
+
+/// The founding of a term, signed by the successor: two of one place prove that it founded twice.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Founded {
+    ballot: Ballot,
+    grants: Vec<Grant>,
+    welcome: Vec<u8>,
+    signature: Sig,
+}
+
+impl Founded {
+    fn signed_hash(ballot: &Ballot, grants: &[Grant], welcome: &[u8]) -> [u8; 32] {
+        hash("alcove/1 founding of a term", &[&encode(&(ballot, grants, welcome))])
+    }
 }
 
 /// What this member has promised and gathered.
@@ -117,7 +136,7 @@ impl Room {
         match step {
             Step::Ask { ballot } => self.take_ballot(cx, ballot),
             Step::Grant(grant) => self.take_grant(cx, grant)?,
-            Step::Founded { ballot, grants, welcome } => return self.take_founded(cx, ballot, grants, &welcome),
+            Step::Founded(founded) => return self.take_founded(cx, founded),
             Step::Late(grant) => self.take_late(cx, grant)?,
             Step::Welcome { seat, welcome, state } if seat == self.meta.me => return self.take_welcome(cx, &welcome, &state),
             Step::Welcome { .. } => {}
@@ -125,8 +144,9 @@ impl Room {
         Ok(Vec::new())
     }
 
+    /// Where the others are too: our epoch, or the last one before the chair split the room.
     fn place_in_chain(&self) -> (u32, u64) {
-        (self.meta.term, self.group.epoch())
+        self.meta.split.unwrap_or((self.meta.term, self.group.epoch()))
     }
 
     fn is_chair_gone(&self, now: Instant) -> bool {
@@ -134,7 +154,8 @@ impl Room {
         let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
         let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
         let since = self.heard(self.meta.chair).unwrap_or(self.since);
-        chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
+        let is_liar = self.meta.split.is_some();
+        is_liar || chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
     }
 
     fn is_first_in_line(&self, now: Instant) -> bool {
@@ -142,13 +163,12 @@ impl Room {
         !self.meta.roster.sitting().any(|(number, _)| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
-    /// The seats of the last agreed epoch, but for those who said goodbye.
-    fn electors(&self) -> Vec<SeatNumber> {
-        let seated: Vec<SeatId> = self.group.roster().iter().map(|member| member.seat).collect();
-        let elector = |(number, seat): (SeatNumber, &crate::proto::talk::roster::Seat)| {
-            (seated.contains(&seat.id) && seat.standing == Standing::Sits).then_some(number)
-        };
-        self.meta.roster.seats().filter_map(elector).collect()
+    /// The seats of an epoch, but for those who said goodbye.
+    fn electors(&self, place: (u32, u64)) -> Vec<SeatNumber> {
+        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
+        let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
+        leaves.retain(|number| self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits));
+        leaves
     }
 
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
@@ -173,7 +193,7 @@ impl Room {
             Some(promised) => ballot.term > promised.term || ballot == promised,
             None => ballot.term > self.meta.term,
         };
-        let sits = self.electors().contains(&ballot.successor);
+        let sits = self.electors(ballot.after).contains(&ballot.successor);
         // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
         if !first || !sits || ballot.after != self.place_in_chain() || !self.is_chair_gone(cx.now) {
             return;
@@ -190,7 +210,7 @@ impl Room {
             return Err(Fault::Forged("consent"));
         }
         self.meta.succession.grants.insert(grant.seat, grant);
-        let electors = self.electors();
+        let electors = self.electors(ballot.after);
         let grants: Vec<_> = self.meta.succession.grants.values().filter(|grant| electors.contains(&grant.seat)).cloned().collect();
         if !is_majority(grants.len(), electors.len()) {
             return Ok(());
@@ -203,32 +223,33 @@ impl Room {
         let Ok((group, welcome)) = Group::found(cx.rng, &self.keys, group_id, &packages, &psk, &psk_id) else {
             return Err(Fault::OutOfPlace("consent"));
         };
-        let message = Message::Step(Step::Founded { ballot, grants, welcome });
-        let keys = self.current_keys();
+        let hash = Founded::signed_hash(&ballot, &grants, &welcome);
+        let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
+        let message = Message::Step(Step::Founded(Founded { ballot, grants, welcome, signature }));
+        let keys = self.keys_of(ballot.after).unwrap_or_else(|| self.current_keys());
         self.keep_step(ballot.after, &message);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
         Ok(())
     }
 
-    fn take_founded(&mut self, cx: &mut Cx<'_>, ballot: Ballot, grants: Vec<Grant>, welcome: &[u8]) -> Result<Vec<Effect>, Fault> {
-        if ballot.term <= self.meta.term {
+    fn take_founded(&mut self, cx: &mut Cx<'_>, founded: Founded) -> Result<Vec<Effect>, Fault> {
+        let ballot = founded.ballot;
+        // Of two foundings of one term, which only a seat that consented twice makes possible, the lower successor's stands.
+        if (ballot.term, self.meta.chair) < (self.meta.term, ballot.successor) {
             return Ok(Vec::new());
         }
-        let electors = self.electors();
-        let mut seats: Vec<_> =
-            grants.iter().filter(|grant| grant.ballot == ballot && self.holds(grant)).map(|grant| grant.seat).collect();
-        seats.sort_unstable();
-        seats.dedup();
-        seats.retain(|seat| electors.contains(seat));
-        if !is_majority(seats.len(), electors.len()) || !seats.contains(&ballot.successor) {
-            return Err(Fault::Forged("term"));
+        self.check_founded(&founded)?;
+        let message = Message::Step(Step::Founded(founded.clone()));
+        if (ballot.term, ballot.successor) == (self.meta.term, self.meta.chair) {
+            self.notice_split(cx, ballot.after, &message);
+            return Ok(Vec::new());
         }
-        let message = Message::Step(Step::Founded { ballot, grants: grants.clone(), welcome: welcome.to_vec() });
-        if seats.contains(&self.meta.me) && ballot.after == self.place_in_chain() {
+        let Founded { grants, welcome, .. } = founded;
+        if grants.iter().any(|grant| grant.seat == self.meta.me) && ballot.after == self.place_in_chain() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
-            if let Ok((group, founder)) = Group::join(&mut self.keys, welcome, Some((&psk, &psk_id)))
+            if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
                 && Some(founder) == successor
             {
                 self.keep_step(ballot.after, &message);
@@ -241,11 +262,30 @@ impl Room {
         Ok(Vec::new())
     }
 
+    /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
+    fn check_founded(&self, founded: &Founded) -> Result<(), Fault> {
+        let Founded { ballot, grants, welcome, signature } = founded;
+        let electors = self.electors(ballot.after);
+        let mut seats: Vec<_> =
+            grants.iter().filter(|grant| grant.ballot == *ballot && self.holds(grant)).map(|grant| grant.seat).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        seats.retain(|seat| electors.contains(seat));
+        let hash = Founded::signed_hash(ballot, grants, welcome);
+        let signed = self
+            .meta
+            .roster
+            .seat(ballot.successor)
+            .is_some_and(|successor| verify(&successor.key, FOUNDING_DOMAIN, &[&self.room, &hash], &signature.to_bytes()));
+        let holds = signed && is_majority(seats.len(), electors.len()) && seats.contains(&ballot.successor);
+        if holds { Ok(()) } else { Err(Fault::Forged("term")) }
+    }
+
     /// A term was founded without us: ask its chair to let us in.
     fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
         if let Some(grant) = self.grant(cx, ballot) {
-            self.post_step(cx, &Step::Late(grant));
+            self.post_step_from(cx, ballot.after, &Step::Late(grant));
         }
     }
 
@@ -313,7 +353,7 @@ impl Room {
         self.group = group;
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
         self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
-        (self.held_commit, self.commit_at) = (None, None);
+        (self.meta.split, self.commit_at) = (None, None);
         self.early.clear();
         self.push_epoch();
         self.note_minimum();
@@ -341,7 +381,13 @@ impl Room {
     }
 
     fn post_step(&mut self, cx: &mut Cx<'_>, step: &Step) {
-        let post = Post::new(&self.current_keys(), &Message::Step(step.clone()));
+        self.post_step_from(cx, self.place_in_chain(), step);
+    }
+
+    /// Says a step under the keys of the epoch that it follows: those whom it concerns know them, whichever way they went since.
+    fn post_step_from(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Step) {
+        let keys = self.keys_of(place).unwrap_or_else(|| self.current_keys());
+        let post = Post::new(&keys, &Message::Step(step.clone()));
         cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
     }
 
