@@ -53,6 +53,7 @@ struct SetAsideArgs {
 }
 
 fn main() -> ExitCode {
+    hardening::hush_panics();
     if let Err(error) = hardening::harden() {
         eprintln!("This system does not let Alcove keep its memory to itself ({error}), so it does not start.");
         return ExitCode::FAILURE;

@@ -15,10 +15,10 @@ pub use handle::{DriverHandle, NotAnswered};
 use super::clock::Clock;
 use super::lan::LanOptions;
 use super::relay::RelayState;
-use super::vault::Vault;
+use super::vault::{Vault, VaultError};
 use super::worker::Worker;
 use crate::proto::id::JobId;
-use crate::proto::io::{Answer, Event, Input, Job, Output};
+use crate::proto::io::{Answer, Event, Input, Job, Output, Persist};
 use crate::proto::node::Node;
 use handle::Order;
 use outbox::Outbox;
@@ -97,8 +97,8 @@ pub struct Parts {
 /// Starts the loop, within a Tokio runtime. What it has to tell comes from the receiver.
 pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
     let worker = Worker::new(parts.worker.clone());
-    let (driver, Ends { orders, notices, jobs, answers }) = Driver::new(parts);
-    let worker = tokio::spawn(work(worker, jobs, answers));
+    let (driver, Ends { orders, notices, errands, answers }) = Driver::new(parts);
+    let worker = tokio::spawn(work(worker, errands, answers));
     (DriverHandle::new(orders, tokio::spawn(driver.run()), worker), notices)
 }
 
@@ -106,8 +106,15 @@ pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
 struct Ends {
     orders: mpsc::Sender<Order>,
     notices: mpsc::Receiver<Notice>,
-    jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    errands: mpsc::UnboundedReceiver<Errand>,
     answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
+}
+
+/// What the worker is to do next.
+enum Errand {
+    Run(JobId, Job),
+    /// A talk was forgotten: no process goes on that has had its notes.
+    End,
 }
 
 struct Driver {
@@ -123,7 +130,7 @@ struct Driver {
     notices: mpsc::Sender<Notice>,
     has_missed: bool,
     lan_inputs: mpsc::Receiver<Input>,
-    jobs: mpsc::UnboundedSender<(JobId, Job)>,
+    errands: mpsc::UnboundedSender<Errand>,
     answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
 }
 
@@ -133,7 +140,7 @@ impl Driver {
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
         // The node has at most one job per talk on its way, so these two need no bound of their own.
-        let (jobs, for_worker) = mpsc::unbounded_channel();
+        let (errands, for_worker) = mpsc::unbounded_channel();
         let (from_worker, answers) = mpsc::unbounded_channel();
         let driver = Driver {
             node: parts.node,
@@ -147,10 +154,10 @@ impl Driver {
             notices,
             has_missed: false,
             lan_inputs,
-            jobs,
+            errands,
             answers,
         };
-        (driver, Ends { orders, notices: noticed, jobs: for_worker, answers: from_worker })
+        (driver, Ends { orders, notices: noticed, errands: for_worker, answers: from_worker })
     }
 
     async fn run(mut self) {
@@ -234,8 +241,16 @@ impl Driver {
             self.outbox.push(output);
         }
         loop {
-            let Self { outbox, vault, .. } = self;
-            match outbox.next(|batch| block_in_place(|| vault.commit(batch))) {
+            let Self { outbox, vault, errands, .. } = self;
+            let commit = |batch: &[Persist]| {
+                block_in_place(|| vault.commit(batch))?;
+                if batch.iter().any(|change| matches!(change, Persist::Forget { .. })) {
+                    // Without a worker nobody has had anything.
+                    let _ = errands.send(Errand::End);
+                }
+                Ok::<(), VaultError>(())
+            };
+            match outbox.next(commit) {
                 Ok(Some(effects)) => effects.into_iter().for_each(|effect| self.act(effect)),
                 Ok(None) => break,
                 Err(error) => {
@@ -259,7 +274,7 @@ impl Driver {
             Output::Disconnect { link } => self.transports.disconnect(link),
             Output::Dial { dial, addresses } => self.echoes.extend(self.transports.dial(dial, addresses)),
             Output::Relay(command) => self.echoes.extend(self.transports.command(command)),
-            Output::Compute { id, job } => drop(self.jobs.send((id, job))),
+            Output::Compute { id, job } => drop(self.errands.send(Errand::Run(id, job))),
             Output::Event(event) => self.notice(Notice::Node(event)),
         }
     }
@@ -299,13 +314,18 @@ impl Driver {
 /// Runs jobs one after the other, away from the loop.
 async fn work(
     mut worker: Worker,
-    mut jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    mut errands: mpsc::UnboundedReceiver<Errand>,
     answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
 ) {
-    while let Some((id, job)) = jobs.recv().await {
-        let answer = worker.run(&job).await;
-        if answers.send((id, answer)).is_err() {
-            return;
+    while let Some(errand) = errands.recv().await {
+        match errand {
+            Errand::Run(id, job) => {
+                let answer = worker.run(&job).await;
+                if answers.send((id, answer)).is_err() {
+                    return;
+                }
+            }
+            Errand::End => worker.end().await,
         }
     }
 }

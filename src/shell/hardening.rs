@@ -1,10 +1,11 @@
-//! Keeps secrets out of what the system writes down about this process: no core dumps, no tracing by others, freed memory wiped.
+//! Keeps secrets out of what is written down about this process: no core dumps, no tracing by others, freed memory wiped, no words of
+//! anybody in what a panic says.
 //!
 //! It does not lock memory: swap must be off or encrypted with a throw-away key, and hibernation off.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::alloc::System;
-use std::io;
+use std::io::{self, Write};
 use zeroizing_alloc::ZeroAlloc;
 
 /// The system's allocator that overwrites each block with zeros when it is freed or moved: the only way to reach the copies that
@@ -22,4 +23,14 @@ pub fn harden() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
+}
+
+/// From here on a panic says where, and not what: its message may hold somebody's words, as that of a text cut in the midst of a
+/// character does, and standard error may be a log.
+pub fn hush_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        // Nobody is there to be told if it cannot be written.
+        let _ = writeln!(io::stderr(), "A defect of Alcove at {place}, please report it.");
+    }));
 }
