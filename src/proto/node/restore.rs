@@ -62,8 +62,7 @@ impl Node {
             for talk in parts.talks.values() {
                 if let Stage::Hosting(hosting) = &talk.stage {
                     let signed = hosting.door.card_as_it_stands();
-                    let _ours = parts.board.receive(cx.wall, None, &signed);
-                    post_card(cx, &signed);
+                    post_card(parts.board, cx, &signed);
                 }
             }
         });

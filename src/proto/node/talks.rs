@@ -1,6 +1,7 @@
 //! What a talk asks of its node: effects of its room, the way from one stage to the next, and the end.
 
 use super::Node;
+use crate::proto::board::Board;
 use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
@@ -340,8 +341,9 @@ impl Node {
     }
 }
 
-/// Posts a signed card on the board, here and at the relay.
-pub(super) fn post_card(cx: &mut Cx<'_>, signed: &Vec<u8>) {
+/// Posts a signed card on the board: our own, everybody's and the relay's.
+pub(super) fn post_card(board: &mut Board, cx: &mut Cx<'_>, signed: &Vec<u8>) {
+    let _ours = board.receive(cx.wall, None, signed);
     let mut post = Post::new(&cx.event.board, signed);
     post.mailbox = Some(cx.event.board_mailbox().write_name());
     cx.post(post);

@@ -541,7 +541,6 @@ impl Room {
     pub fn leave(&mut self, cx: &mut Cx<'_>) {
         let signature = close::leave(&self.keys, &self.room);
         self.append(cx, Body::Leave { signature });
-        self.withdraw_card(cx);
     }
 
     /// Vouches for a newcomer whose words were compared.
