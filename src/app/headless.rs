@@ -16,6 +16,7 @@ use crate::proto::node::Node;
 use crate::proto::rng::Rng;
 use crate::shell::clock::{self, Clock};
 use crate::shell::driver::{self, DriverHandle, Notice, Parts};
+use crate::shell::hardening;
 use crate::shell::keystore::Choice;
 use crate::shell::lan::{Discovery, LanOptions};
 use crate::shell::vault::{Opened, Vault, VaultError};
@@ -105,7 +106,10 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::new("failed", format!("the operating system gives no threads or timers: {error}"))),
     };
-    let code = match start(&args) {
+    let started = start(&args);
+    // What was restored has been on this thread's stack.
+    hardening::wipe_stack();
+    let code = match started {
         Ok((parts, ready)) => runtime.block_on(serve(parts, ready)),
         Err(failure) => fail(&failure),
     };

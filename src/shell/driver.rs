@@ -1,10 +1,11 @@
-//! The only loop: one task owns node, vault, LAN and relay, and carries inputs in and outputs out.
+//! The only loop: one thread owns node, vault, LAN and relay, and carries inputs in and outputs out.
 //!
 //! Laws: nothing leaves the device, no event is told and no command is answered before what it rests on is durable; while the vault
-//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input. It decides nothing about
-//! talks, and starts neither LAN nor relay before there is an event to attend.
+//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input; when a talk is forgotten, so
+//! is what it left on this thread's stack and in the worker. It decides nothing about talks, and starts neither LAN nor relay before
+//! there is an event to attend.
 //!
-//! It needs Tokio's multi-threaded runtime: a commit waits for the disk.
+//! It has a thread of its own, since a commit waits for the disk, and since what is open is then on one stack only.
 
 mod handle;
 mod outbox;
@@ -13,6 +14,7 @@ mod transports;
 pub use handle::{DriverHandle, NotAnswered};
 
 use super::clock::Clock;
+use super::hardening;
 use super::lan::LanOptions;
 use super::relay::RelayState;
 use super::vault::{Vault, VaultError};
@@ -25,8 +27,9 @@ use outbox::Outbox;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::block_in_place;
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, sleep};
 use transports::{Transports, Word};
 
@@ -99,7 +102,9 @@ pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
     let worker = Worker::new(parts.worker.clone());
     let (driver, Ends { orders, notices, errands, answers }) = Driver::new(parts);
     let worker = tokio::spawn(work(worker, errands, answers));
-    (DriverHandle::new(orders, tokio::spawn(driver.run()), worker), notices)
+    let runtime = Handle::current();
+    let driver = spawn_blocking(move || runtime.block_on(driver.run()));
+    (DriverHandle::new(orders, driver, worker), notices)
 }
 
 /// The other ends of the driver's channels.
@@ -126,6 +131,8 @@ struct Driver {
     echoes: VecDeque<Input>,
     transports: Transports,
     situation: Situation,
+    /// A talk was forgotten, and the stack is still to be wiped.
+    has_forgotten: bool,
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
     has_missed: bool,
@@ -150,6 +157,7 @@ impl Driver {
             echoes: VecDeque::new(),
             transports: Transports::new(parts.lan, from_lan),
             situation: Situation::default(),
+            has_forgotten: false,
             orders: ordered,
             notices,
             has_missed: false,
@@ -176,6 +184,9 @@ impl Driver {
                 Some(word) = self.transports.next_word(), if is_open => self.hear(word),
                 Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
                 () = sleep(rest) => self.handle(Input::Timeout),
+            }
+            if std::mem::take(&mut self.has_forgotten) {
+                hardening::wipe_stack();
             }
         }
         self.transports.shutdown().await;
@@ -241,10 +252,11 @@ impl Driver {
             self.outbox.push(output);
         }
         loop {
-            let Self { outbox, vault, errands, .. } = self;
+            let Self { outbox, vault, errands, has_forgotten, .. } = self;
             let commit = |batch: &[Persist]| {
-                block_in_place(|| vault.commit(batch))?;
+                vault.commit(batch)?;
                 if batch.iter().any(|change| matches!(change, Persist::Forget { .. })) {
+                    *has_forgotten = true;
                     // Without a worker nobody has had anything.
                     let _ = errands.send(Errand::End);
                 }

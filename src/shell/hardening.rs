@@ -1,5 +1,5 @@
 //! Keeps secrets out of what is written down about this process: no core dumps, no tracing by others, freed memory wiped, no words of
-//! anybody in what a panic says.
+//! anybody in what a panic says or on the stack.
 //!
 //! It does not lock memory: swap must be off or encrypted with a throw-away key, and hibernation off.
 
@@ -33,4 +33,15 @@ pub fn hush_panics() {
         // Nobody is there to be told if it cannot be written.
         let _ = writeln!(io::stderr(), "A defect of Alcove at {place}, please report it.");
     }));
+}
+
+/// More than the deepest of our calls takes, and a quarter of a thread's stack.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Overwrites what finished calls have left on this thread's stack: ciphers and hashes work on blocks there, and the texts of the notes
+/// up to 23 bytes lie in their values and not on the heap. Call it from as shallow a place as there is.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut block = [0u8; STACK_BYTES];
+    std::hint::black_box(&mut block);
 }
