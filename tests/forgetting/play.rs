@@ -3,9 +3,10 @@
 
 use super::marker::Markers;
 use super::process::{self, Attendee, BINARY, text};
+use super::scan::Thief;
 use rustix::process::geteuid;
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -172,7 +173,7 @@ fn taken_back(person: &mut Attendee, other: &mut Attendee, markers: &mut Markers
 }
 
 /// A card, seats, and the room open for all; gives everybody's name of the talk, the host's first.
-fn gather<const N: usize>(host: &mut Attendee, guests: [&mut Attendee; N], markers: &mut Markers, seats: usize) -> Vec<String> {
+pub fn gather<const N: usize>(host: &mut Attendee, guests: [&mut Attendee; N], markers: &mut Markers, seats: usize) -> Vec<String> {
     let (topic, tags) = (markers.some(7, "topic"), markers.list(8, "tags"));
     let posted = host.ask(json!({
         "do": "post-card", "topic": topic, "tags": tags, "pattern": "open", "seats_min": seats, "seats_max": seats, "hours": 12,
@@ -263,7 +264,8 @@ fn notes(cast: &mut Cast, markers: &mut Markers) {
     cast.otter.ask(frames);
 }
 
-fn edit(person: &mut Attendee, talk: &str, edits: Value) -> Value {
+/// Edits the notes and makes a change of it.
+pub fn edit(person: &mut Attendee, talk: &str, edits: Value) -> Value {
     let answer = person.ask(json!({ "do": "edit", "talk": talk, "edits": edits }));
     person.ask(json!({ "do": "flush", "talk": talk }));
     answer
@@ -290,6 +292,7 @@ fn queued(world: &mut World, cast: &mut Cast, markers: &mut Markers) {
     let Cast { heron, talks, .. } = cast;
     heron.ask(json!({ "do": "offline", "transport": "lan" }));
     heron.until_status("nobody", |status| status["neighbours"] == 0);
+    relay_is_blind(world, markers);
     world.cut_relay();
     let said = markers.some(20, "queued message");
     heron.ask(json!({ "do": "say", "talk": talks[0], "text": said }));
@@ -301,6 +304,15 @@ fn queued(world: &mut World, cast: &mut Cast, markers: &mut Markers) {
             |view: &Value| view["room"]["messages"].as_array().is_some_and(|all| all.iter().any(|one| one["text"] == *said));
         person.until("the queued message", json!({ "do": "talk", "talk": talk }), there);
     }
+}
+
+/// While the talk lives, and with all that waits there: what the relay has in memory is sealed.
+fn relay_is_blind(world: &World, markers: &Markers) {
+    let thief = Thief::new(&markers.all.iter().collect::<Vec<_>>());
+    let mut loot = thief.empty();
+    thief.search_memory(world.relay.id(), &mut loot);
+    println!("the relay's {} MB hold {} words", loot.bytes >> 20, loot.markers());
+    assert!(loot.markers() == 0 && loot.automerge == 0, "{:?}", loot.places);
 }
 
 /// As many more messages as it takes to have planted enough.
@@ -338,5 +350,4 @@ pub fn copy(from: &Path, to: &Path) {
         let target = to.join(entry.file_name().expect("a name"));
         if entry.is_dir() { copy(&entry, &target) } else { _ = fs::copy(&entry, &target).expect("a copy") }
     }
-    File::open(to).expect("it is there");
 }
