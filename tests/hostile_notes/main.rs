@@ -132,12 +132,15 @@ impl Attack {
         assert!(notes.view().text.contains("mine "), "round {round}: our own words are lost");
         if outcome.replaced {
             fate.adopted += 1;
+            is_whole(round, notes);
         } else {
             assert_eq!(outcome.hostile_document, Some(Some(ATTACKER)), "round {round}: it has an author");
             fate.refused += 1;
             fate.ended += u64::from(answer.is_none());
+            let ours =
+                Document::load(&notes.save(), VICTIM, 0).unwrap_or_else(|| panic!("round {round}: ours does not load again"));
+            assert!(ours.lacks(&scene.hashes).is_empty(), "round {round}: ours stays as it was");
         }
-        is_whole(round, notes);
         outcome.replaced
     }
 }
