@@ -53,7 +53,10 @@ struct SetAsideArgs {
 }
 
 fn main() -> ExitCode {
-    if let Err(error) = hardening::harden() {
+    hardening::hush_panics();
+    // In a build for tests alone: without root a test could not look for what is left in memory.
+    let is_looked_into = cfg!(debug_assertions) && std::env::var_os("ALCOVE_TEST_READABLE").is_some();
+    if let Err(error) = if is_looked_into { Ok(()) } else { hardening::harden() } {
         eprintln!("This system does not let Alcove keep its memory to itself ({error}), so it does not start.");
         return ExitCode::FAILURE;
     }

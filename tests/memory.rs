@@ -21,6 +21,36 @@ fn dropped_notes_leave_nothing_in_memory() {
 }
 
 #[test]
+fn what_finished_calls_left_on_the_stack_is_gone_once_it_is_wiped() {
+    if let Ok(role) = std::env::var(needle::ROLE) {
+        return needle::child(&role);
+    }
+    let test = "what_finished_calls_left_on_the_stack_is_gone_once_it_is_wiped";
+    assert!(needle::copies_in_child(test, "stack") > 0, "the control: without it they are found");
+    assert_eq!(needle::copies_in_child(test, "wiped stack"), 0);
+}
+
+#[test]
+fn a_panic_says_where_and_not_what() {
+    const WORDS: &str = "the ferry leaves from pier nine";
+    if let Ok(role) = std::env::var(needle::ROLE) {
+        if role == "hush" {
+            hardening::hush_panics();
+        }
+        panic!("{WORDS}");
+    }
+    let said = |role: &str| {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let ended =
+            child.args(["a_panic_says_where_and_not_what", "--exact", "--nocapture"]).env(needle::ROLE, role).output().unwrap();
+        String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned()
+    };
+    assert!(said("speak").contains(WORDS), "the control: a panic says what");
+    let hushed = said("hush");
+    assert!(hushed.contains("tests/memory.rs:") && !hushed.contains("ferry"), "{hushed}");
+}
+
+#[test]
 fn a_hardened_process_dumps_no_core_and_lets_nobody_read_its_memory() {
     if std::env::var(needle::ROLE).is_ok() {
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable, "the control: before, it would");

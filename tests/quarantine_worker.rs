@@ -79,6 +79,17 @@ async fn a_child_that_dies_of_a_job_gives_no_answer_and_one_that_dies_between_tw
 }
 
 #[tokio::test]
+async fn a_child_that_is_ended_is_gone_and_the_next_job_has_another() {
+    let mut worker = alcove();
+    assert!(worker.run(&job()).await.is_some());
+    let first = pid(&worker);
+    worker.end().await;
+    assert!(kill_process(first, Signal::CONT).is_err(), "there is no such process any more");
+    assert!(worker.run(&job()).await.is_some());
+    assert_ne!(pid(&worker), first);
+}
+
+#[tokio::test]
 async fn nonsense_instead_of_an_answer_is_no_answer() {
     for nonsense in [r"printf '\377\377\377\377'; cat", r"printf '\003\000\000\000xyz'; cat", r"printf '\003\000\000\000x'"] {
         let folder = TempDir::new().unwrap();

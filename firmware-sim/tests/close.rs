@@ -32,6 +32,20 @@ fn assert_gone(network: &mut Network, members: &[(usize, TalkId)], planted: &[&s
     assert!(held, "{:?}", gone(network, members, planted));
 }
 
+#[test]
+fn the_card_of_a_talk_that_ended_is_on_nobody_s_board() {
+    for ending in ["closed", "left"] {
+        let (mut network, talks) = linked_room(9, 3);
+        let cards = |network: &Network| (0..3).map(|phone| network.node(phone).board().len()).sum::<usize>();
+        assert_eq!(cards(&network), 3, "control: while it lasts all have it");
+        match ending {
+            "closed" => close(&mut network, &talks, &[0, 1, 2]),
+            _ => network.with(0, |node| node.leave(talks[0])).unwrap(),
+        }
+        assert!(network.run_until(S(30), |n| cards(n) == 0), "{ending}: the host's own board included");
+    }
+}
+
 // ---- proposals -------------------------------------------------------------------------------------------------------------------
 
 #[test]

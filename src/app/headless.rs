@@ -1,8 +1,8 @@
 //! `alcove node`: an attendee without a screen, for scripts and tests. JSON lines in, JSON lines out.
 //!
 //! Laws: commands are carried out one after the other and each gets one answer; nothing but JSON lines goes to standard output; no
-//! person's words and no secret go to standard error; the end of the input is a farewell. What the lines mean stands in
-//! `docs/NODE.md`. No protocol decision here.
+//! person's words and no secret go to standard error; no buffer keeps a line that has passed; the end of the input is a farewell. What
+//! the lines mean stands in `docs/NODE.md`. No protocol decision here.
 
 mod code;
 mod command;
@@ -16,6 +16,7 @@ use crate::proto::node::Node;
 use crate::proto::rng::Rng;
 use crate::shell::clock::{self, Clock};
 use crate::shell::driver::{self, DriverHandle, Notice, Parts};
+use crate::shell::hardening;
 use crate::shell::keystore::Choice;
 use crate::shell::lan::{Discovery, LanOptions};
 use crate::shell::vault::{Opened, Vault, VaultError};
@@ -24,17 +25,22 @@ use clap::{Args, ValueEnum};
 use line::{LINE_BYTES_MAX, Line, Lines};
 use request::{Failure, Request};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::{IpAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 /// Lines that wait to be read by whoever started us; then events wait, and commands with them.
 const LINES_OUT_MAX: usize = 1_024;
+/// Commands that wait while one is carried out; then their writer waits.
+const LINES_IN_MAX: usize = 1;
 
 /// An attendee without a screen, driven by JSON lines: for scripts and tests.
 ///
@@ -100,7 +106,10 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::new("failed", format!("the operating system gives no threads or timers: {error}"))),
     };
-    let code = match start(&args) {
+    let started = start(&args);
+    // What was restored has been on this thread's stack.
+    hardening::wipe_stack();
+    let code = match started {
         Ok((parts, ready)) => runtime.block_on(serve(parts, ready)),
         Err(failure) => fail(&failure),
     };
@@ -163,7 +172,7 @@ fn cannot_open(error: &VaultError) -> Failure {
 
 async fn serve(parts: Parts, ready: Value) -> ExitCode {
     let (out, lines_out) = mpsc::channel(LINES_OUT_MAX);
-    let writer = tokio::spawn(write(lines_out));
+    let writer = spawn_blocking(|| write(lines_out));
     let _ = out.send(ready).await;
     let (driver, notices) = driver::start(parts);
     let forwarder = tokio::spawn(forward(notices, out.clone()));
@@ -187,17 +196,18 @@ async fn serve(parts: Parts, ready: Value) -> ExitCode {
 
 /// Answers commands until there are no more, or nobody reads the answers.
 async fn converse(driver: &DriverHandle, out: &mpsc::Sender<Value>) -> Result<(), Failure> {
-    let mut lines = Lines::new(BufReader::new(tokio::io::stdin()));
+    let (sender, mut lines) = mpsc::channel(LINES_IN_MAX);
+    spawn_blocking(|| read(sender));
     loop {
-        let line = lines.next().await.map_err(|error| Failure::new("failed", format!("standard input cannot be read: {error}")))?;
+        let Some(line) = lines.recv().await else { return Ok(()) };
+        let line = line.map_err(|error| Failure::new("failed", format!("standard input cannot be read: {error}")))?;
         let (answer, is_last) = match line {
-            None => return Ok(()),
-            Some(Line::TooLong) => {
+            Line::TooLong => {
                 let why = format!("this line has more than {LINE_BYTES_MAX} bytes and was not read: send less at a time");
                 (Failure::new("line-too-long", why).into_reply(Value::Null), false)
             }
-            Some(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Some(Line::Whole(line)) => match Request::parse(&line) {
+            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
+            Line::Whole(line) => match Request::parse(&line) {
                 Err(answer) => (answer, false),
                 Ok(request) => {
                     let is_quit = request.name == "quit";
@@ -239,17 +249,31 @@ async fn forward(mut notices: mpsc::Receiver<Notice>, out: mpsc::Sender<Value>) 
     }
 }
 
-async fn write(mut lines: mpsc::Receiver<Value>) {
-    let mut out = BufWriter::new(tokio::io::stdout());
-    while let Some(line) = lines.recv().await {
-        let written = out.write_all(print(line).as_bytes()).await;
-        // Whoever reads waits for whole lines, so they leave as soon as no more are ready.
-        let flushed = if lines.is_empty() { out.flush().await } else { Ok(()) };
-        if written.and(flushed).is_err() {
+/// Reads lines from standard input until it ends or nobody wants them any more. Neither the standard library's stream nor Tokio's: their
+/// buffers live as long as the process and are never wiped.
+fn read(to: mpsc::Sender<io::Result<Line>>) {
+    let input = match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(input) => File::from(input),
+        Err(error) => return drop(to.blocking_send(Err(error))),
+    };
+    let mut lines = Lines::new(input);
+    while let Some(line) = lines.next().transpose() {
+        let is_last = line.is_err();
+        if to.blocking_send(line).is_err() || is_last {
             return;
         }
     }
-    let _ = out.flush().await;
+}
+
+/// Writes lines to standard output, each at once and past the standard library's buffer for the same reason.
+fn write(mut lines: mpsc::Receiver<Value>) {
+    let Ok(output) = io::stdout().as_fd().try_clone_to_owned() else { return };
+    let mut output = File::from(output);
+    while let Some(line) = lines.blocking_recv() {
+        if output.write_all(print(line).as_bytes()).is_err() {
+            return;
+        }
+    }
 }
 
 /// One line, with what tells it from others at its beginning.

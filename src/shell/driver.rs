@@ -1,10 +1,11 @@
-//! The only loop: one task owns node, vault, LAN and relay, and carries inputs in and outputs out.
+//! The only loop: one thread owns node, vault, LAN and relay, and carries inputs in and outputs out.
 //!
 //! Laws: nothing leaves the device, no event is told and no command is answered before what it rests on is durable; while the vault
-//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input. It decides nothing about
-//! talks, and starts neither LAN nor relay before there is an event to attend.
+//! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input; when a talk is forgotten, so
+//! is what it left on this thread's stack and in the worker. It decides nothing about talks, and starts neither LAN nor relay before
+//! there is an event to attend.
 //!
-//! It needs Tokio's multi-threaded runtime: a commit waits for the disk.
+//! It has a thread of its own, since a commit waits for the disk, and since what is open is then on one stack only.
 
 mod handle;
 mod outbox;
@@ -13,20 +14,22 @@ mod transports;
 pub use handle::{DriverHandle, NotAnswered};
 
 use super::clock::Clock;
+use super::hardening;
 use super::lan::LanOptions;
 use super::relay::RelayState;
-use super::vault::Vault;
+use super::vault::{Vault, VaultError};
 use super::worker::Worker;
 use crate::proto::id::JobId;
-use crate::proto::io::{Answer, Event, Input, Job, Output};
+use crate::proto::io::{Answer, Event, Input, Job, Output, Persist};
 use crate::proto::node::Node;
 use handle::Order;
 use outbox::Outbox;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::block_in_place;
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, sleep};
 use transports::{Transports, Word};
 
@@ -97,17 +100,26 @@ pub struct Parts {
 /// Starts the loop, within a Tokio runtime. What it has to tell comes from the receiver.
 pub fn start(parts: Parts) -> (DriverHandle, mpsc::Receiver<Notice>) {
     let worker = Worker::new(parts.worker.clone());
-    let (driver, Ends { orders, notices, jobs, answers }) = Driver::new(parts);
-    let worker = tokio::spawn(work(worker, jobs, answers));
-    (DriverHandle::new(orders, tokio::spawn(driver.run()), worker), notices)
+    let (driver, Ends { orders, notices, errands, answers }) = Driver::new(parts);
+    let worker = tokio::spawn(work(worker, errands, answers));
+    let runtime = Handle::current();
+    let driver = spawn_blocking(move || runtime.block_on(driver.run()));
+    (DriverHandle::new(orders, driver, worker), notices)
 }
 
 /// The other ends of the driver's channels.
 struct Ends {
     orders: mpsc::Sender<Order>,
     notices: mpsc::Receiver<Notice>,
-    jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    errands: mpsc::UnboundedReceiver<Errand>,
     answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
+}
+
+/// What the worker is to do next.
+enum Errand {
+    Run(JobId, Job),
+    /// A talk was forgotten: no process goes on that has had its notes.
+    End,
 }
 
 struct Driver {
@@ -119,11 +131,13 @@ struct Driver {
     echoes: VecDeque<Input>,
     transports: Transports,
     situation: Situation,
+    /// A talk was forgotten, and the stack is still to be wiped.
+    has_forgotten: bool,
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
     has_missed: bool,
     lan_inputs: mpsc::Receiver<Input>,
-    jobs: mpsc::UnboundedSender<(JobId, Job)>,
+    errands: mpsc::UnboundedSender<Errand>,
     answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
 }
 
@@ -133,7 +147,7 @@ impl Driver {
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
         // The node has at most one job per talk on its way, so these two need no bound of their own.
-        let (jobs, for_worker) = mpsc::unbounded_channel();
+        let (errands, for_worker) = mpsc::unbounded_channel();
         let (from_worker, answers) = mpsc::unbounded_channel();
         let driver = Driver {
             node: parts.node,
@@ -143,14 +157,15 @@ impl Driver {
             echoes: VecDeque::new(),
             transports: Transports::new(parts.lan, from_lan),
             situation: Situation::default(),
+            has_forgotten: false,
             orders: ordered,
             notices,
             has_missed: false,
             lan_inputs,
-            jobs,
+            errands,
             answers,
         };
-        (driver, Ends { orders, notices: noticed, jobs: for_worker, answers: from_worker })
+        (driver, Ends { orders, notices: noticed, errands: for_worker, answers: from_worker })
     }
 
     async fn run(mut self) {
@@ -169,6 +184,9 @@ impl Driver {
                 Some(word) = self.transports.next_word(), if is_open => self.hear(word),
                 Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
                 () = sleep(rest) => self.handle(Input::Timeout),
+            }
+            if std::mem::take(&mut self.has_forgotten) {
+                hardening::wipe_stack();
             }
         }
         self.transports.shutdown().await;
@@ -234,8 +252,17 @@ impl Driver {
             self.outbox.push(output);
         }
         loop {
-            let Self { outbox, vault, .. } = self;
-            match outbox.next(|batch| block_in_place(|| vault.commit(batch))) {
+            let Self { outbox, vault, errands, has_forgotten, .. } = self;
+            let commit = |batch: &[Persist]| {
+                vault.commit(batch)?;
+                if batch.iter().any(|change| matches!(change, Persist::Forget { .. })) {
+                    *has_forgotten = true;
+                    // Without a worker nobody has had anything.
+                    let _ = errands.send(Errand::End);
+                }
+                Ok::<(), VaultError>(())
+            };
+            match outbox.next(commit) {
                 Ok(Some(effects)) => effects.into_iter().for_each(|effect| self.act(effect)),
                 Ok(None) => break,
                 Err(error) => {
@@ -259,7 +286,7 @@ impl Driver {
             Output::Disconnect { link } => self.transports.disconnect(link),
             Output::Dial { dial, addresses } => self.echoes.extend(self.transports.dial(dial, addresses)),
             Output::Relay(command) => self.echoes.extend(self.transports.command(command)),
-            Output::Compute { id, job } => drop(self.jobs.send((id, job))),
+            Output::Compute { id, job } => drop(self.errands.send(Errand::Run(id, job))),
             Output::Event(event) => self.notice(Notice::Node(event)),
         }
     }
@@ -299,13 +326,18 @@ impl Driver {
 /// Runs jobs one after the other, away from the loop.
 async fn work(
     mut worker: Worker,
-    mut jobs: mpsc::UnboundedReceiver<(JobId, Job)>,
+    mut errands: mpsc::UnboundedReceiver<Errand>,
     answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
 ) {
-    while let Some((id, job)) = jobs.recv().await {
-        let answer = worker.run(&job).await;
-        if answers.send((id, answer)).is_err() {
-            return;
+    while let Some(errand) = errands.recv().await {
+        match errand {
+            Errand::Run(id, job) => {
+                let answer = worker.run(&job).await;
+                if answers.send((id, answer)).is_err() {
+                    return;
+                }
+            }
+            Errand::End => worker.end().await,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Laws: one job at a time, at most `config::JOB_TIME_MAX` and `config::JOB_MEMORY_BYTES_MAX` each; a child that is late, dies or talks
 //! nonsense gives no answer and is replaced at the next job; the child opens no file and no connection, inherits no environment, says
-//! nothing but answers, and does not outlive its parent by more than the job it runs. It does not know what jobs mean.
+//! nothing but answers, keeps no byte of a job that is done, and does not outlive its parent by more than the job it runs. It does not
+//! know what jobs mean.
 //!
 //! Each side writes the length as 4 bytes little-endian and then that much postcard: [`Job`]s in, [`Answer`]s out.
 
@@ -13,7 +14,9 @@ use crate::proto::job;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +59,14 @@ impl Worker {
         };
         self.child = Some(running);
         Some(answer)
+    }
+
+    /// Ends the child, with all that may be left in its memory. The next job starts another.
+    pub async fn end(&mut self) {
+        if let Some(mut running) = self.child.take() {
+            // It is dead already if it cannot be killed.
+            let _ = running.child.kill().await;
+        }
     }
 
     /// The child's process id, while there is one.
@@ -107,8 +118,15 @@ pub fn this_binary() -> PathBuf {
 
 /// The child's side: locks itself in, then answers jobs from standard input until it ends.
 pub fn serve() -> ExitCode {
-    let served = lock_in().and_then(|()| answer_all(&mut io::stdin().lock(), &mut io::stdout().lock()));
-    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if lock_in_and_answer().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn lock_in_and_answer() -> io::Result<()> {
+    // Not the standard library's own streams: their buffers live as long as the process and are never wiped.
+    let (mut from, mut to) =
+        (File::from(io::stdin().as_fd().try_clone_to_owned()?), File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    lock_in()?;
+    answer_all(&mut from, &mut to)
 }
 
 /// From here on no file and no connection can be opened, and memory ends where it must.

@@ -21,6 +21,32 @@ fn needle() -> String {
 
 /// Types the words into notes again and again; the notes are dropped at the end or kept.
 pub fn child(role: &str) {
+    match role {
+        "stack" => on_stack(),
+        "wiped stack" => {
+            on_stack();
+            alcove::shell::hardening::wipe_stack();
+        }
+        _ => return in_notes(role),
+    }
+    wait_to_be_searched();
+}
+
+/// Writes the words into a block on the stack and returns.
+#[inline(never)]
+fn on_stack() {
+    let mut block = [0u8; 4_096];
+    block.chunks_exact_mut(32).for_each(|place| place.copy_from_slice(needle().as_bytes()));
+    std::hint::black_box(&mut block);
+}
+
+fn wait_to_be_searched() {
+    println!("\nready");
+    std::io::stdout().flush().unwrap();
+    _ = std::io::stdin().read_line(&mut String::new());
+}
+
+fn in_notes(role: &str) {
     let words = needle();
     let mut notes = AutoCommit::new();
     let text = notes.put_object(ROOT, "text", ObjType::Text).unwrap();
@@ -33,9 +59,7 @@ pub fn child(role: &str) {
     assert_eq!(loaded.get_heads(), notes.get_heads());
     drop((words, saved, loaded));
     let kept = (role == "keep").then_some(notes);
-    println!("\nready");
-    std::io::stdout().flush().unwrap();
-    _ = std::io::stdin().read_line(&mut String::new());
+    wait_to_be_searched();
     drop(kept);
 }
 

@@ -126,6 +126,23 @@ impl Attendee {
         attendee
     }
 
+    /// Who it is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash does, by the signal that leaves a core dump where there is one.
+    pub fn abort(&mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::ABORT).expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
     /// What it said first.
     pub fn ready(&self) -> &Value {
         &self.ready

@@ -1,12 +1,15 @@
 //! Lines from standard input, each of a bounded length.
 //!
-//! Law: a line that is too long is refused as soon as that is known, read to its end without being kept, and does not harm the next.
+//! Laws: a line that is too long is refused as soon as that is known, read to its end without being kept, and does not harm the next; no
+//! byte of a line stays behind once it was given out.
 
-use std::io;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use std::io::{self, Read};
+use zeroize::Zeroize;
 
 /// The longest line: a large paste with room to spare.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// What one read takes at most.
+const READ_BYTES_MAX: usize = 8 * 1024;
 
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,29 +23,35 @@ pub enum Line {
 /// Reads line by line. The last one may lack its end.
 pub struct Lines<R> {
     from: R,
+    /// What was read and not yet used; all before and behind is zero.
+    read: Box<[u8; READ_BYTES_MAX]>,
+    ready: std::ops::Range<usize>,
     line: Vec<u8>,
     is_too_long: bool,
 }
 
-impl<R: AsyncBufRead + Unpin> Lines<R> {
-    /// The lines of this input.
+impl<R: Read> Lines<R> {
+    /// The lines of this input, which should keep nothing of what it gave.
     pub fn new(from: R) -> Lines<R> {
-        Lines { from, line: Vec::new(), is_too_long: false }
+        Lines { from, read: Box::new([0; READ_BYTES_MAX]), ready: 0..0, line: Vec::new(), is_too_long: false }
     }
 
-    /// The next line; `None` at the end. May be dropped while it waits without losing anything.
+    /// The next line; `None` at the end.
     ///
     /// # Errors
     /// The input cannot be read.
-    pub async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            let ready = self.from.fill_buf().await?;
+            if self.ready.is_empty() {
+                self.ready = 0..self.from.read(&mut self.read[..])?;
+            }
+            let ready = &mut self.read[self.ready.clone()];
             let is_over = ready.is_empty();
             if is_over && self.line.is_empty() && !self.is_too_long {
                 return Ok(None);
             }
             let end = ready.iter().position(|byte| *byte == b'\n');
-            let piece = &ready[..end.unwrap_or(ready.len())];
+            let piece = &mut ready[..end.unwrap_or(self.ready.len())];
             if !self.is_too_long && self.line.len() + piece.len() > LINE_BYTES_MAX {
                 self.is_too_long = true;
                 self.line = Vec::new();
@@ -50,8 +59,8 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             if !self.is_too_long {
                 self.line.extend_from_slice(piece);
             }
-            let used = piece.len() + usize::from(end.is_some());
-            self.from.consume(used);
+            piece.zeroize();
+            self.ready.start += piece.len() + usize::from(end.is_some());
             if end.is_some() || is_over {
                 let line = std::mem::take(&mut self.line);
                 let is_too_long = std::mem::take(&mut self.is_too_long);
@@ -64,25 +73,26 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::BufReader;
 
-    async fn lines(text: &[u8]) -> Vec<Line> {
-        let mut lines = Lines::new(BufReader::with_capacity(16, text));
+    fn lines(text: &[u8]) -> Vec<Line> {
+        let mut lines = Lines::new(text);
         let mut all = Vec::new();
-        while let Some(line) = lines.next().await.unwrap() {
-            assert!(lines.line.capacity() <= LINE_BYTES_MAX + 16);
+        while let Some(line) = lines.next().unwrap() {
+            assert!(lines.line.capacity() <= LINE_BYTES_MAX + READ_BYTES_MAX);
+            let (before, behind) = (&lines.read[..lines.ready.start], &lines.read[lines.ready.end..]);
+            assert!(before.iter().chain(behind).all(|byte| *byte == 0 || *byte == b'\n'), "nothing stays behind");
             all.push(line);
         }
         all
     }
 
-    #[tokio::test]
-    async fn a_line_that_is_too_long_is_refused_and_the_next_is_read() {
+    #[test]
+    fn a_line_that_is_too_long_is_refused_and_the_next_is_read() {
         let (longest, longer) = ("x".repeat(LINE_BYTES_MAX), "x".repeat(3 * LINE_BYTES_MAX));
         let text = format!("one\n\n{longest}\n{longer}\nlast");
         let whole = |text: &str| Line::Whole(text.into());
-        assert_eq!(lines(text.as_bytes()).await, [whole("one"), whole(""), whole(&longest), Line::TooLong, whole("last")]);
-        assert_eq!(lines(longer.as_bytes()).await, [Line::TooLong]);
-        assert_eq!(lines(b"").await, []);
+        assert_eq!(lines(text.as_bytes()), [whole("one"), whole(""), whole(&longest), Line::TooLong, whole("last")]);
+        assert_eq!(lines(longer.as_bytes()), [Line::TooLong]);
+        assert_eq!(lines(b""), []);
     }
 }

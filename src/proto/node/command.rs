@@ -146,8 +146,7 @@ impl Node {
                         Some(Stage::Hosting(hosting)) => {
                             hosting.decline_all(cx, talk);
                             let (_, signed) = hosting.door.next_card(false);
-                            let _ours = parts.board.receive(cx.wall, Source::Own, &signed);
-                            post_card(cx, &signed);
+                            post_card(parts.board, cx, &signed);
                         }
                         Some(Stage::Drafted(_) | Stage::Open(_)) | None => {}
                     }

@@ -20,10 +20,15 @@ impl Node {
     /// The talk ends on this device: its last words are sealed, its key is destroyed, its receipt remains.
     pub(super) fn end_talk(&mut self, id: TalkId, ending: Ending, certificate: Option<&Certificate>) {
         let receipt = self.with_cx(|parts, cx| match &mut parts.talks.get_mut(&id)?.stage {
-            Stage::Open(room) => Some(room.finish(cx, ending, certificate)),
+            Stage::Open(room) => {
+                if let Some(withdrawn) = room.take_card() {
+                    post_card(parts.board, cx, &withdrawn);
+                }
+                Some(room.finish(cx, ending, certificate))
+            }
             Stage::Hosting(hosting) => {
                 hosting.decline_all(cx, id);
-                post_card(cx, &hosting.door.next_card(false).1);
+                post_card(parts.board, cx, &hosting.door.next_card(false).1);
                 None
             }
             Stage::Waiting(waiting) => match waiting.errand() {

@@ -1,10 +1,11 @@
 //! What a talk asks of its node: effects of its room, the way from one stage to the next, and the end.
 
 use super::Node;
+use crate::proto::board::Board;
 use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
-use crate::proto::id::{CardId, JobId, TalkId};
+use crate::proto::id::{CardId, JobId, SeatId, Source, TalkId};
 use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Ending;
@@ -113,7 +114,8 @@ impl Node {
                             return self.fault("a welcome", Fault::OutOfPlace("closed talk"));
                         }
                         self.open(talk, room, None);
-                        self.take_document(talk, state.generation, 0, state.document);
+                        let from = self.room(talk).and_then(|room| room.roster().seat(room.chair())).map(|seat| seat.id);
+                        self.take_document(talk, from, state.generation, 0, state.document);
                     }
                     Some(Err(fault)) => self.fault("a welcome", fault),
                     None => {}
@@ -155,7 +157,9 @@ impl Node {
                         }
                     }
                 }
-                Effect::Document { generation, included, bytes } => self.take_document(talk, generation, included, bytes),
+                Effect::Document { from, generation, included, bytes } => {
+                    self.take_document(talk, Some(from), generation, included, bytes);
+                }
                 Effect::Preview(preview) => {
                     let now = self.now;
                     self.with_room(talk, |room, _| room.keep_preview(now, preview));
@@ -169,12 +173,13 @@ impl Node {
     }
 
     pub(super) fn take_carried_document(&mut self, talk: TalkId, generation: u32, document: Vec<u8>) {
-        self.take_document(talk, generation, 0, document);
+        self.take_document(talk, None, generation, 0, document);
     }
 
-    fn take_document(&mut self, talk: TalkId, generation: u32, included: u64, bytes: Vec<u8>) {
+    /// Tries a document; `from` is not known when it came as an animated code.
+    fn take_document(&mut self, talk: TalkId, from: Option<SeatId>, generation: u32, included: u64, bytes: Vec<u8>) {
         let id = JobId(self.next_job);
-        if let Some(job) = self.notes.get_mut(&talk).and_then(|notes| notes.take_document(id, generation, included, bytes)) {
+        if let Some(job) = self.notes.get_mut(&talk).and_then(|notes| notes.take_document(id, from, generation, included, bytes)) {
             self.next_job += 1;
             self.jobs.insert(id, talk);
             self.out.push_back(Output::Compute { id, job });
@@ -187,6 +192,10 @@ impl Node {
         for seat in outcome.hostile {
             let name = self.room(talk).map(|room| room.persona(seat)).unwrap_or_default();
             self.fault(&name, Fault::Forged("edit: it was set aside"));
+        }
+        if let Some(from) = outcome.hostile_document {
+            let name = from.and_then(|seat| self.room(talk).map(|room| room.persona(seat)));
+            self.fault(&name.unwrap_or_else(|| "an animated code".to_owned()), Fault::Forged("document: it was set aside"));
         }
         if outcome.changed {
             self.remember_notes(talk);
@@ -332,8 +341,9 @@ impl Node {
     }
 }
 
-/// Posts a signed card on the board, here and at the relay.
-pub(super) fn post_card(cx: &mut Cx<'_>, signed: &Vec<u8>) {
+/// Posts a signed card on the board: our own, everybody's and the relay's.
+pub(super) fn post_card(board: &mut Board, cx: &mut Cx<'_>, signed: &Vec<u8>) {
+    let _ours = board.receive(cx.wall, Source::Own, signed);
     let mut post = Post::new(&cx.event.board, signed);
     post.mailbox = Some(cx.event.board_mailbox().write_name());
     cx.post(post);

@@ -1,16 +1,17 @@
 //! One talk's notes as they live: local edits on their way out, remote changes on their way through the quarantine, and the fold.
 //!
 //! Laws: nothing remote touches the document before a job found it sound; a change that breaks its job is tried alone before its
-//! author is blamed; local edits are never lost, whatever comes in or folds meanwhile.
+//! author is blamed; local edits are never lost, whatever comes in or folds meanwhile; what waits for a change that is not here costs
+//! no job until something new comes, and takes no place from what others send.
 
-use super::{Document, Edit, Undone, View, actor, change_hash, fold, rebase};
+use super::{Document, Edit, Undone, View, actor, change_deps, change_hash, fold, rebase};
 use crate::proto::config::{CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::{JobId, SeatId};
 use crate::proto::io::{Answer, BoundChange, Job, Verdict};
 use crate::proto::secret::hash16;
 use crate::proto::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The notes of one talk.
 #[cfg_attr(test, derive(Clone))]
@@ -19,7 +20,9 @@ pub struct Notes {
     queue: VecDeque<Incoming>,
     running: Option<Running>,
     edited: Option<Instant>,
+    /// A job of several broke its limits: until nothing is left to try they are tried one by one.
     alone: bool,
+    /// Nothing in the queue can be judged before something new comes.
     waits: bool,
     folding: Option<Folding>,
 }
@@ -28,13 +31,16 @@ pub struct Notes {
 struct Incoming {
     seat: SeatId,
     generation: u32,
+    /// `None`: no change at all, so that it waits for nothing, and the quarantine says whose fault that is.
+    hash: Option<[u8; 32]>,
+    deps: Vec<[u8; 32]>,
     bytes: Vec<u8>,
 }
 
 #[cfg_attr(test, derive(Clone))]
 enum Running {
     Quarantine { id: JobId, batch: Vec<Incoming> },
-    Load { id: JobId, generation: u32, included: u64, bytes: Vec<u8> },
+    Load { id: JobId, from: Option<SeatId>, generation: u32, included: u64, bytes: Vec<u8> },
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -53,6 +59,8 @@ pub struct Outcome {
     pub own: Vec<Vec<u8>>,
     /// Whose change was hostile.
     pub hostile: Vec<SeatId>,
+    /// A document was hostile, and whose it was if that is known.
+    pub hostile_document: Option<Option<SeatId>>,
     /// A document that others offered is in use: what is older may be let go.
     pub replaced: bool,
 }
@@ -144,20 +152,46 @@ impl Notes {
 
     /// Queues a remote change. A change of ours comes back after a restart: it is tried like any other.
     pub fn take(&mut self, seat: SeatId, generation: u32, bytes: Vec<u8>) {
-        let known = change_hash(&bytes).is_some_and(|hash| self.document.has(&hash));
-        if generation >= self.generation() && !known && self.queue.len() < QUARANTINE_QUEUE_MAX {
-            self.queue.push_back(Incoming { seat, generation, bytes });
-            self.waits = false;
+        let hash = change_hash(&bytes);
+        if generation < self.generation() || hash.is_some_and(|hash| self.document.has(&hash)) {
+            return;
+        }
+        self.waits = false;
+        let deps = change_deps(&bytes).unwrap_or_default();
+        self.queue.push_back(Incoming { seat, generation, hash, deps, bytes });
+        if self.queue.len() > QUARANTINE_QUEUE_MAX {
+            self.drop_one();
         }
     }
 
-    /// Queues a document that a member sent, of this or a later fold. `included`: how many of our own changes are in it.
-    pub fn take_document(&mut self, id: JobId, generation: u32, included: u64, bytes: Vec<u8>) -> Option<Job> {
+    /// Makes room at the cost of whoever has most in the queue: the newest of that seat goes.
+    fn drop_one(&mut self) {
+        let mut shares: BTreeMap<SeatId, usize> = BTreeMap::new();
+        self.queue.iter().for_each(|incoming| *shares.entry(incoming.seat).or_default() += 1);
+        let fullest = shares.into_iter().max_by_key(|(_, count)| *count).map(|(seat, _)| seat);
+        if let Some(place) = self.queue.iter().rposition(|incoming| Some(incoming.seat) == fullest) {
+            self.queue.remove(place);
+        }
+    }
+
+    /// Queues a document that a member sent (who, if that is known), of this or a later fold. `included`: how many of our own changes
+    /// are in it.
+    pub fn take_document(
+        &mut self,
+        id: JobId,
+        from: Option<SeatId>,
+        generation: u32,
+        included: u64,
+        bytes: Vec<u8>,
+    ) -> Option<Job> {
         if generation < self.generation() || matches!(self.running, Some(Running::Load { .. })) {
             return None;
         }
+        if let Some(Running::Quarantine { batch, .. }) = self.running.take() {
+            self.put_back(batch);
+        }
         let job = Job::Load { document: bytes.clone() };
-        self.running = Some(Running::Load { id, generation, included, bytes });
+        self.running = Some(Running::Load { id, from, generation, included, bytes });
         Some(job)
     }
 
@@ -168,16 +202,9 @@ impl Notes {
         if self.running.is_some() || self.waits {
             return None;
         }
-        let count = if self.alone { 1 } else { QUARANTINE_BATCH_MAX };
-        let (batch, rest): (Vec<_>, Vec<_>) = {
-            let mut taken = 0;
-            std::mem::take(&mut self.queue).into_iter().partition(|incoming| {
-                taken += usize::from(incoming.generation == here);
-                incoming.generation == here && taken <= count
-            })
-        };
-        self.queue = rest.into();
+        let batch = self.take_ready();
         if batch.is_empty() {
+            (self.waits, self.alone) = (true, false);
             return None;
         }
         let bound = |incoming: &Incoming| BoundChange { actor: actor(incoming.seat, here), bytes: incoming.bytes.clone() };
@@ -186,15 +213,43 @@ impl Notes {
         Some(job)
     }
 
+    /// Takes out of the queue what builds on nothing but what is here or is taken along, as much as one job may have.
+    fn take_ready(&mut self) -> Vec<Incoming> {
+        let (here, most) = (self.generation(), if self.alone { 1 } else { QUARANTINE_BATCH_MAX });
+        let (mut batch, mut along) = (Vec::new(), BTreeSet::new());
+        loop {
+            let before = batch.len();
+            for incoming in std::mem::take(&mut self.queue) {
+                let is_there = |dep: &[u8; 32]| along.contains(dep) || self.document.has(dep);
+                if batch.len() < most && incoming.generation == here && incoming.deps.iter().all(is_there) {
+                    along.extend(incoming.hash);
+                    batch.push(incoming);
+                } else {
+                    self.queue.push_back(incoming);
+                }
+            }
+            if batch.len() == before || batch.len() == most {
+                return batch;
+            }
+        }
+    }
+
+    fn put_back(&mut self, batch: Vec<Incoming>) {
+        batch.into_iter().rev().for_each(|incoming| self.queue.push_front(incoming));
+        self.waits = false;
+    }
+
     /// Takes a job's answer; `None` if the job broke its limits.
     pub fn answered(&mut self, id: JobId, answer: Option<&Answer>) -> Outcome {
         match self.running.take() {
             Some(Running::Quarantine { id: expected, batch }) if expected == id => self.quarantined(batch, answer),
-            Some(Running::Load { id: expected, generation, included, bytes }) if expected == id => {
-                if !matches!(answer, Some(Answer::Loaded { sound: true })) {
-                    return Outcome::default();
+            Some(Running::Load { id: expected, from, generation, included, bytes }) if expected == id => {
+                let is_sound = matches!(answer, Some(Answer::Loaded { sound: true }));
+                if is_sound {
+                    self.replace(from, generation, included, &bytes)
+                } else {
+                    Outcome { hostile_document: Some(from), ..Outcome::default() }
                 }
-                self.replace(generation, included, &bytes)
             }
             other => {
                 self.running = other;
@@ -211,7 +266,7 @@ impl Notes {
                 outcome.hostile.push(offender.seat);
             } else {
                 self.alone = true;
-                batch.into_iter().rev().for_each(|incoming| self.queue.push_front(incoming));
+                self.put_back(batch);
             }
             return outcome;
         };
@@ -224,38 +279,35 @@ impl Notes {
                 Verdict::Hostile => outcome.hostile.push(incoming.seat),
             }
         }
-        if self.queue.is_empty() {
-            self.alone = false;
-        }
+        self.queue.extend(waiting);
         if sound.is_empty() {
-            // Nothing to gain from trying the same again before something new comes.
-            self.waits = self.queue.is_empty();
-            self.queue.extend(waiting);
+            // A job that judged nothing at all would judge nothing again.
+            self.waits = outcome.hostile.is_empty();
             return outcome;
         }
-        self.queue.extend(waiting);
         outcome.own.extend(self.commit());
         let changes: Vec<_> = sound.iter().map(|incoming| &incoming.bytes[..]).collect();
         match self.document.adopt(&changes) {
             Ok(()) => outcome.changed = true,
-            Err(_) => sound.into_iter().rev().for_each(|incoming| self.queue.push_front(incoming)),
+            Err(_) => self.put_back(sound),
         }
         outcome
     }
 
-    /// Puts a sound document of others in the place of ours; what we wrote and it does not hold is carried over.
-    fn replace(&mut self, generation: u32, included: u64, bytes: &[u8]) -> Outcome {
+    /// Puts a sound document of others in the place of ours; what we wrote and it does not hold is carried over. One that tells another
+    /// history than ours does not fit to it: ours stays.
+    fn replace(&mut self, from: Option<SeatId>, generation: u32, included: u64, bytes: &[u8]) -> Outcome {
         let seat = self.document.seat();
-        let own = self.commit();
-        let Some(mut next) = Document::load(bytes, seat, generation) else { return Outcome::default() };
+        let own: Vec<_> = self.commit().into_iter().collect();
+        let hostile = |own| Outcome { own, hostile_document: Some(from), ..Outcome::default() };
+        let Some(mut next) = Document::load(bytes, seat, generation) else { return hostile(own) };
         let own = if generation == self.generation() {
             // The same fold: one document is a part of the other's history, and changes find their way by themselves.
             let missing = self.document.changes_since(&next.heads());
-            let merged = next.adopt(&missing.iter().map(|change| &change.bytes).collect::<Vec<_>>());
-            if merged.is_err() {
-                return Outcome { own: own.into_iter().collect(), ..Outcome::default() };
+            if next.adopt(&missing.iter().map(|change| &change.bytes).collect::<Vec<_>>()).is_err() {
+                return hostile(own);
             }
-            own.into_iter().collect()
+            own
         } else {
             let mine = std::mem::replace(&mut self.document, Document::new(seat));
             rebase(mine, included, &mut next).into_iter().map(|change| change.bytes).collect()
@@ -263,7 +315,7 @@ impl Notes {
         self.document = next;
         self.folding = None;
         self.waits = false;
-        Outcome { changed: true, own, hostile: Vec::new(), replaced: true }
+        Outcome { changed: true, own, replaced: true, ..Outcome::default() }
     }
 
     // ---- fold --------------------------------------------------------------------------------------------------------------------

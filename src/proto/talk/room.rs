@@ -16,7 +16,7 @@ use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
-use super::roster::{RejoinKey, Roster, Standing};
+use super::roster::{RejoinKey, Roster, Seat, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
@@ -38,6 +38,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use succession::{Step, Succession};
 
+const DOCUMENT_DOMAIN: &str = "document";
+
 /// What members send each other, sealed under the keys of an epoch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Message {
@@ -53,8 +55,8 @@ enum Message {
     Preview(Preview),
     /// Somebody lacks what a fold included: send the document.
     WantDocument,
-    /// The document of this fold, and how many changes of each seat it took in.
-    Document { generation: u32, folded: Vec<u64>, document: Vec<u8> },
+    /// The document of this fold, and how many changes of each seat it took in; signed, so that a hostile one has an author.
+    Document { seat: SeatNumber, generation: u32, folded: Vec<u64>, document: Vec<u8>, signature: Sig },
     /// Steps to a new term.
     Step(Step),
 }
@@ -206,8 +208,10 @@ pub enum Effect {
         /// As received.
         bytes: Vec<u8>,
     },
-    /// Somebody's saved document, to be checked before use.
+    /// A saved document, to be checked before use.
     Document {
+        /// Who sent it.
+        from: SeatId,
         /// Of which fold.
         generation: u32,
         /// How many of our own changes are in it.
@@ -561,7 +565,6 @@ impl Room {
     pub fn leave(&mut self, cx: &mut Cx<'_>) {
         let signature = close::leave(&self.keys, &self.room);
         self.append(cx, Body::Leave { signature });
-        self.withdraw_card(cx);
     }
 
     /// Vouches for a newcomer whose words were compared.
@@ -621,7 +624,14 @@ impl Room {
                 }
                 Ok(Vec::new())
             }
-            Message::Document { generation, folded, document } => Ok(self.take_document(generation, &folded, document)),
+            Message::Document { seat, generation, folded, document, signature } => {
+                let sender = self.meta.roster.seat(seat).ok_or(Fault::Forged("document"))?;
+                let from = sender.id;
+                if !document_holds(&self.room, sender, generation, &folded, &document, signature) {
+                    return Err(Fault::Forged("document"));
+                }
+                Ok(self.take_document(from, generation, &folded, document))
+            }
             Message::Step(step) => self.take_step(cx, step),
         }
     }
@@ -700,12 +710,12 @@ impl Room {
         }
     }
 
-    fn take_document(&mut self, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
+    fn take_document(&mut self, from: SeatId, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
         let included = folded.get(usize::from(self.meta.me)).copied().unwrap_or(0);
         // Another has answered already.
         self.document_due = None;
         match self.meta.wants_document {
-            true => vec![Effect::Document { generation, included, bytes: document }],
+            true => vec![Effect::Document { from, generation, included, bytes: document }],
             false => Vec::new(),
         }
     }
@@ -831,7 +841,10 @@ impl Room {
 
     /// Sends the document to whoever lacks what a fold included.
     pub fn send_document(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
-        let document = Message::Document { generation, folded: self.meta.folded.clone(), document };
+        let folded = self.meta.folded.clone();
+        let parts = document_parts(generation, &folded, &document);
+        let signature = self.keys.sign(DOCUMENT_DOMAIN, &[&self.room, &parts]).into();
+        let document = Message::Document { seat: self.meta.me, generation, folded, document, signature };
         cx.post(Post::new(&self.current_keys(), &document).with_mailbox(self.mailbox(cx), self.talk));
     }
 
@@ -1119,6 +1132,16 @@ fn room_door(founding: &Key) -> Door {
 
 fn room_mailbox(founding: &Key) -> ReadKey {
     ReadKey(founding.derive("alcove/1 room mailbox", &[]))
+}
+
+/// What a seat says of a document that it sends.
+fn document_parts(generation: u32, folded: &[u64], document: &[u8]) -> Vec<u8> {
+    encode(&(generation, folded, document))
+}
+
+fn document_holds(room: &[u8; 16], sender: &Seat, generation: u32, folded: &[u64], document: &[u8], signature: Sig) -> bool {
+    let parts = document_parts(generation, folded, document);
+    verify(&sender.key, DOCUMENT_DOMAIN, &[room, &parts], &signature.to_bytes())
 }
 
 fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {

@@ -101,13 +101,6 @@ impl DriverHandle {
         self.orders.send(Order::Switch(transport, is_on)).await.map_err(|_| NotAnswered::Ended)
     }
 
-    /// Cuts the loop where it stands. For tests.
-    #[cfg(test)]
-    pub(super) async fn abort(self) {
-        self.driver.abort();
-        let _ = self.driver.await;
-    }
-
     /// Ends the loop: says goodbye on the LAN, ends the worker, and closes the vault before it returns.
     pub async fn shutdown(self) {
         let Self { orders, driver, worker } = self;

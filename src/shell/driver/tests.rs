@@ -11,6 +11,7 @@ use crate::proto::rng::Rng;
 use crate::shell::clock;
 use crate::shell::keystore::Choice;
 use jiff::tz::TimeZone;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -103,12 +104,17 @@ async fn what_was_answered_survives_the_end_of_the_process() {
     let (driver, _notices) = start(parts(&profile));
     driver.change(|node| node.join_event(&pack())).await.unwrap().unwrap();
     let talk = driver.change(draft).await.unwrap().unwrap();
-    // No farewell: the loop is cut where it stands.
-    driver.abort().await;
-    let (driver, _notices) = start(parts(&profile));
+    // No farewell: the disk as it is when the power fails.
+    let cut = folder.path().join("cut");
+    std::fs::DirBuilder::new().mode(0o700).create(&cut).unwrap();
+    for entry in std::fs::read_dir(&profile).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), cut.join(entry.file_name())).unwrap();
+    }
+    let (going_on, driver) = (driver, start(parts(&cut)).0);
     let view = driver.view(move |node, _| node.talk(talk)).await.unwrap().expect("the talk is there");
     assert_eq!((view.state, view.topic.as_str()), (State::Drafted, "Trains"));
     driver.shutdown().await;
+    going_on.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

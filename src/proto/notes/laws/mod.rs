@@ -3,6 +3,7 @@
 mod convergence;
 mod folding;
 mod hostile;
+mod queue;
 mod received;
 
 use super::{ChangeBytes, Document, Edit, actor};

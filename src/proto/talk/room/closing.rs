@@ -122,19 +122,12 @@ impl Room {
             post.mailbox = mailbox;
             cx.post(post);
         }
-        self.withdraw_card(cx);
         receipt
     }
 
-    /// Takes the card off the board, if it is ours.
-    pub fn withdraw_card(&mut self, cx: &mut Cx<'_>) {
-        if let Some(host) = self.meta.host.take() {
-            let mut host = host;
-            let (_, signed) = host.next_card(false);
-            let mut post = Post::new(&cx.event.board, &signed).for_hours(24);
-            post.mailbox = Some(cx.event.board_mailbox().write_name());
-            cx.post(post);
-        }
+    /// Our card as it goes off the board, if it is ours and stands.
+    pub fn take_card(&mut self) -> Option<Vec<u8>> {
+        self.meta.host.take().map(|mut host| host.next_card(false).1)
     }
 
     /// A proposal is over, by this seat's word. Our own clock alone does not know it if we were away when it lapsed: the others may have
