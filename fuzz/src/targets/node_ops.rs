@@ -7,10 +7,11 @@
 use super::{Choices, guarded};
 use alcove::model::event::SignedPack;
 use alcove::proto::board::{Pattern, Terms};
+use alcove::proto::config::{RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX};
 use alcove::proto::cx::EventKeys;
 use alcove::proto::handoff::code::Kind;
 use alcove::proto::id::{CardId, DialId, JobId, LinkId, PutId, TalkId, WriteName};
-use alcove::proto::io::{Input, Origin, RelayEvent, RelayRefusal};
+use alcove::proto::io::{Input, Origin, Record, RelayEvent, RelayRefusal};
 use alcove::proto::node::Node;
 use alcove::proto::node::view::State;
 use alcove::proto::notes::Edit;
@@ -27,7 +28,7 @@ use std::net::SocketAddr;
 const PHONES: usize = 3;
 const OPS_MAX: usize = 60;
 /// All records of one phone. A room of three that says what 60 operations can say stays far below.
-const RECORD_BYTES_MAX: usize = 8 << 20;
+const DISK_BYTES_MAX: usize = 8 << 20;
 
 thread_local! {
     /// The disks of three phones in an open room, made once: a run starts from copies.
@@ -225,8 +226,11 @@ impl World {
                 assert_eq!(view.room.is_some(), matches!(view.state, State::Open | State::Closing), "{:?}", view.state);
                 drop(node.notes(*talk));
             }
-            let bytes: usize = self.network.phones[phone].disk.records().iter().map(|record| record.value.len()).sum();
-            assert!(bytes <= RECORD_BYTES_MAX, "{bytes} bytes of records");
+            let records = self.network.phones[phone].disk.records();
+            let fits = |record: &Record| record.name.len() <= RECORD_NAME_BYTES_MAX && record.value.len() <= RECORD_BYTES_MAX;
+            assert!(records.iter().all(fits), "the vault takes every record");
+            let bytes: usize = records.iter().map(|record| record.value.len()).sum();
+            assert!(bytes <= DISK_BYTES_MAX, "{bytes} bytes of records");
             self.network.phones[phone].events.clear();
         }
     }

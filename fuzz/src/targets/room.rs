@@ -3,7 +3,7 @@
 
 use super::Choices;
 use alcove::proto::board::{Pattern, Terms};
-use alcove::proto::config::SAY_CHARS_MAX;
+use alcove::proto::config::{RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX, SAY_CHARS_MAX};
 use alcove::proto::cx::{Cx, EventKeys, Post, Via};
 use alcove::proto::id::{CardId, EventId, TalkId};
 use alcove::proto::io::{Output, Persist};
@@ -44,7 +44,10 @@ impl World {
         assert!(posted <= 4 << 20 && self.out.len() <= 20_000, "{posted} bytes and {} outputs", self.out.len());
         for output in self.out.drain(..) {
             match output {
-                Output::Persist(Persist::Put { name, value, .. }) => drop(self.records.insert(name, value)),
+                Output::Persist(Persist::Put { name, value, .. }) => {
+                    assert!(name.len() <= RECORD_NAME_BYTES_MAX && value.len() <= RECORD_BYTES_MAX, "the vault takes it");
+                    self.records.insert(name, value);
+                }
                 Output::Persist(Persist::Delete { name, .. }) => drop(self.records.remove(&name)),
                 _ => {}
             }

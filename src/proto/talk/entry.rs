@@ -4,7 +4,7 @@
 //! being noticed; entries are delivered in order and once; what two members lack of each other is told by numbers alone. Who relays
 //! an entry does not matter: the author's signature does.
 
-use crate::proto::config::{ENTRY_BYTES_MAX, LINE_WAITING_MAX};
+use crate::proto::config::{ENTRY_BYTES_MAX, LINE_WAITING_BYTES_MAX, LINE_WAITING_MAX};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::secret::hash16;
@@ -284,7 +284,7 @@ impl Log {
         if number - line.head.number > LINE_WAITING_MAX {
             return Err(Fault::TooMuch("entries ahead"));
         }
-        line.waiting.insert(number, item);
+        line.wait(item);
         let mut ready = Vec::new();
         while let Some(item) = line.waiting.remove(&(line.head.number + 1)) {
             if !item.entry().is_none_or(|entry| line.holds(room, entry, verify)) {
@@ -357,6 +357,14 @@ impl Log {
 }
 
 impl Item {
+    /// What it takes to hold it.
+    fn bytes(&self) -> usize {
+        match self {
+            Item::Entry(entry) => encode(&entry.body).len() + size_of::<Item>(),
+            Item::Folded { .. } => size_of::<Item>(),
+        }
+    }
+
     /// The head of a line after this item.
     fn after(&self, before: &Head) -> Head {
         match self {
@@ -370,6 +378,18 @@ impl Line {
     fn push(&mut self, item: Item) {
         self.head = item.after(&self.head);
         self.items.push_back(item);
+    }
+
+    /// Keeps an item until those before it have come. Nobody has proven it yet, so what all of them hold is bounded: those nearest to
+    /// the head stay.
+    fn wait(&mut self, item: Item) {
+        self.waiting.insert(item.number(), item);
+        let mut bytes: usize = self.waiting.values().map(Item::bytes).sum();
+        while bytes > LINE_WAITING_BYTES_MAX
+            && let Some((_, farthest)) = self.waiting.pop_last()
+        {
+            bytes -= farthest.bytes();
+        }
     }
 
     fn holds(&self, room: &[u8; 16], entry: &Entry, verify: Verify) -> bool {
@@ -442,6 +462,22 @@ mod tests {
         let forged = Item::Entry(Entry { body: Body::Say { text: "false".into() }, ..said });
         assert_eq!(reader.receive(&[0; 16], forged, verify), Err(Fault::Forged("entry")));
         assert_eq!(reader.receive(&[0; 16], entry.clone(), verify), Ok(vec![entry]));
+    }
+
+    #[test]
+    fn what_waits_unproven_is_bounded_and_the_nearest_stay() {
+        let (mut author, mut reader) = (log(), log());
+        let items: Vec<_> = (0..20).map(|_| say(&mut author, 0, &"x".repeat(ENTRY_BYTES_MAX - 10))).collect();
+        for item in items[1..].iter().rev() {
+            reader.receive(&[0; 16], item.clone(), verify).unwrap();
+            assert!(reader.lines[0].waiting.values().map(Item::bytes).sum::<usize>() <= LINE_WAITING_BYTES_MAX);
+        }
+        let ready = reader.receive(&[0; 16], items[0].clone(), verify).unwrap();
+        assert!(ready.len() >= 3, "those next in line were kept: {}", ready.len());
+        for item in author.missing(&[ready.len() as u32], usize::MAX) {
+            reader.receive(&[0; 16], item, verify).unwrap();
+        }
+        assert_eq!(reader.digest(), author.digest(), "and the others are asked for again");
     }
 
     #[test]
