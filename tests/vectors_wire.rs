@@ -90,11 +90,15 @@ fn parcels_and_frames(vectors: &mut Vectors) {
     let parts = message::seal(rng, &ParcelKeys::new(&secret), TRAVEL, &[5; 4_000]).unwrap();
     assert_eq!(parts.len(), 2);
     let contents: Vec<_> = parts.iter().map(|parcel| ParcelKeys::new(&secret).open(parcel).unwrap()).collect();
-    vectors.plain("message of 4,000 times 05 in two parts, the first part's first 12 bytes", contents[0][..12].to_vec(), move |bytes| {
-        let mut assembler = Assembler::default();
-        let first = [bytes, &contents[0][12..]].concat();
-        assembler.take(&first) == Ok(None) && assembler.take(&contents[1]) == Ok(Some(vec![5; 4_000]))
-    });
+    vectors.plain(
+        "message of 4,000 times 05 in two parts, the first part's first 12 bytes",
+        contents[0][..12].to_vec(),
+        move |bytes| {
+            let mut assembler = Assembler::default();
+            let first = [bytes, &contents[0][12..]].concat();
+            assembler.take(&first) == Ok(None) && assembler.take(&contents[1]) == Ok(Some(vec![5; 4_000]))
+        },
+    );
 
     let controls = [
         ("carrying", Control::Carrying { fingerprint: [3; 16] }),
@@ -265,8 +269,7 @@ fn seats_and_entries(vectors: &mut Vectors) {
         let signature = keys.sign("entry", &[&message]).into();
         let bytes = encode(&Item::Entry(Entry { seat: 0, number, body, signature }));
         let (id, key) = (keys.id(), keys.verifying_key());
-        let given =
-            format!("room {}, seat {id}, key {}, chain before it {}", hex(&ROOM), hex(&key), hex(&chain));
+        let given = format!("room {}, seat {id}, key {}, chain before it {}", hex(&ROOM), hex(&key), hex(&chain));
         vectors.proof(&format!("entry, {name}"), &given, bytes, move |bytes| {
             let Ok(Item::Entry(entry)) = decode::<Item>(bytes, "item") else { return false };
             let message = Entry::signed_parts(&ROOM, id, entry.number, &chain, &entry.body);

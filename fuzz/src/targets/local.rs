@@ -61,7 +61,8 @@ pub fn picture(data: &[u8]) {
     let mut choices = Choices(data);
     if choices.below(2) == 0 {
         let file = choices.rest();
-        let side = |at: usize| file.get(at..at + 4).map_or(0, |side| u64::from(u32::from_be_bytes([side[0], side[1], side[2], side[3]])));
+        let side =
+            |at: usize| file.get(at..at + 4).map_or(0, |side| u64::from(u32::from_be_bytes([side[0], side[1], side[2], side[3]])));
         let pixels = side(16) * side(20);
         if pixels <= PIXELS_MAX || pixels > 1 << 33 {
             drop(decode_png_bytes(file));

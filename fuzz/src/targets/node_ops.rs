@@ -165,7 +165,9 @@ impl World {
             2 => Input::LinkUp { link: LinkId(1_000 + link.0), origin: Origin::Accepted },
             3 => Input::LinkUp { link: LinkId(1_000 + link.0), origin: Origin::Found },
             4 => Input::LinkDown { link },
-            5 => Input::Received { link: LinkId(1_000 + link.0), bytes: vec![choices.byte(); usize::from(choices.short()) % 2_000] },
+            5 => {
+                Input::Received { link: LinkId(1_000 + link.0), bytes: vec![choices.byte(); usize::from(choices.short()) % 2_000] }
+            }
             6 => Input::DialFailed { dial: DialId(link.0) },
             7 => Input::Computed { id: JobId(link.0), answer: None },
             8 => Input::Listening(vec![SocketAddr::from(([127, 0, 0, 1], choices.short()))]),
@@ -272,4 +274,3 @@ fn person(node: &mut Node, kind: usize, talk: TalkId, card: CardId, number: u8, 
     }
     None
 }
-

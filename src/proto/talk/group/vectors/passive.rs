@@ -12,8 +12,8 @@ use super::{flipped, hex, list, unhex};
 use openmls::group::MIXED_PLAINTEXT_WIRE_FORMAT_POLICY;
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
-    JoinBuilder, KeyPackage, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProcessedWelcome,
-    ProtocolMessage, RatchetTreeIn,
+    JoinBuilder, KeyPackage, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent,
+    ProcessedWelcome, ProtocolMessage, RatchetTreeIn,
 };
 use openmls::schedule::PreSharedKeyId;
 use openmls_memory_storage::MemoryStorage;

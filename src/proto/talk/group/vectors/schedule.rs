@@ -3,7 +3,9 @@
 use super::super::provider::Crypto;
 use super::{flipped, hex, list};
 use openmls_traits::crypto::OpenMlsCrypto;
-use openmls_traits::types::{AeadType, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType, SignatureScheme};
+use openmls_traits::types::{
+    AeadType, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType, SignatureScheme,
+};
 use serde_json::Value;
 
 const SHA: HashType = HashType::Sha2_256;
@@ -68,7 +70,8 @@ fn labels_hash_expand_sign_and_seal_as_rfc_9420_says() {
     let part = &vectors[0]["sign_with_label"];
     let content = [labelled(&label(part)), sized(&hex(part, "content"))].concat();
     let (key, signature) = (hex(part, "pub"), hex(part, "signature"));
-    let holds = |content: &[u8], signature: &[u8]| ours.verify_signature(SignatureScheme::ED25519, content, &key, signature).is_ok();
+    let holds =
+        |content: &[u8], signature: &[u8]| ours.verify_signature(SignatureScheme::ED25519, content, &key, signature).is_ok();
     assert_eq!(ours.sign(SignatureScheme::ED25519, &content, &hex(part, "priv")).unwrap(), signature);
     assert!(holds(&content, &signature) && !holds(&flipped(&content), &signature) && !holds(&content, &flipped(&signature)));
 
@@ -111,7 +114,8 @@ fn every_epochs_secrets_follow_from_the_one_before() {
             assert_eq!(external.public, hex(epoch, "external_pub"));
             let asked = &epoch["exporter"];
             let exporter = derive(&hex(epoch, "exporter_secret"), asked["label"].as_str().unwrap());
-            let exported = expand(&exporter, "exported", &hash(&[&hex(asked, "context")]), asked["length"].as_u64().unwrap() as usize);
+            let exported =
+                expand(&exporter, "exported", &hash(&[&hex(asked, "context")]), asked["length"].as_u64().unwrap() as usize);
             assert_eq!(exported, hex(asked, "secret"));
             init = hex(epoch, "init_secret");
             epochs += 1;
