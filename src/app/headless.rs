@@ -6,10 +6,10 @@
 
 mod code;
 mod command;
-mod edit;
+pub mod edit;
 mod line;
 mod notice;
-mod request;
+pub mod request;
 mod view;
 
 use crate::proto::node::Node;

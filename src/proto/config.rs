@@ -104,9 +104,8 @@ pub const SAY_CHARS_MAX: usize = 2_000;
 pub const ENTRY_BYTES_MAX: usize = 80 * 1024;
 /// Entries of one seat that may wait for an earlier one.
 pub const LINE_WAITING_MAX: u32 = 4_096;
-
-/// And how much they may hold: two answers to an ask. What does not fit is asked for again.
-pub const LINE_WAITING_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
+/// And what all of them may hold: three of the largest, or what is said in an hour. Those farther ahead are asked for again.
+pub const LINE_WAITING_BYTES_MAX: usize = 256 * 1024;
 
 /// People who may ask for a seat before the room opens; more are declined.
 pub const CANDIDATES_MAX: usize = 64;

@@ -291,6 +291,9 @@ impl CryptoResolver for Resolver {
 const _: () = assert!(PARCEL_LARGE_BYTES.is_multiple_of(super::config::CELL_CONTENT_BYTES));
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::proto::wire::frame::Control;

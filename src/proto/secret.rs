@@ -1,7 +1,9 @@
-//! Keys that vanish with their owner, and the three functions that make them: derive (HKDF), label (HMAC) and seal (AEAD).
+//! Keys that vanish with their owner and what is done with them: derive (HKDF), label (HMAC), seal (AEAD); and the one check of a
+//! signature. Every part of the core uses these and no others, so that the published vectors in `tests/vectors.rs` speak for all.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305};
+use ed25519_dalek::VerifyingKey;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
@@ -67,6 +69,12 @@ impl Key {
     pub fn open_x(&self, nonce: &[u8; 24], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         XChaCha20Poly1305::new((&self.0).into()).decrypt(nonce.into(), Payload { msg: sealed, aad }).ok()
     }
+}
+
+/// Whether `key` signed this message: Ed25519 (RFC 8032) with the strict rules, by which neither a key nor a signature of small order
+/// and no second form of a signature verifies.
+pub fn is_signed_by(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature.into()).is_ok())
 }
 
 /// SHA-256 of a domain (zero-terminated) and the parts, each preceded by its length as 8 bytes little-endian, so that no two lists of

@@ -18,9 +18,25 @@ pub enum Asked {
     /// Nothing to look up.
     Plain(Edit),
     /// A new action.
-    AddAction { id: ItemId, text: String, owner: Option<SeatNumber> },
+    AddAction {
+        /// Its name, drawn here.
+        id: ItemId,
+        /// What is to be done.
+        text: String,
+        /// By whom.
+        owner: Option<SeatNumber>,
+    },
     /// A changed action; `owner: Some(None)` takes it from everybody.
-    SetAction { id: ItemId, text: Option<String>, owner: Option<Option<SeatNumber>>, done: Option<bool> },
+    SetAction {
+        /// Which.
+        id: ItemId,
+        /// What is to be done.
+        text: Option<String>,
+        /// By whom.
+        owner: Option<Option<SeatNumber>>,
+        /// Whether it is done.
+        done: Option<bool>,
+    },
 }
 
 impl Asked {

@@ -8,9 +8,9 @@
 use super::{EventPack, OrganizerKeys, OutOfBounds};
 use crate::proto::error::Refused;
 use crate::proto::id::EventId;
-use crate::proto::secret::{hash, hash16};
+use crate::proto::secret::{hash, hash16, is_signed_by};
 use crate::proto::time::WallTime;
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -121,9 +121,9 @@ impl SignedPack {
         if check(organizer, signature, payload) != *expected {
             return Err(PackError::Damaged);
         }
-        VerifyingKey::from_bytes(organizer)
-            .and_then(|key| key.verify_strict(&signed_hash(organizer, payload), &Signature::from_bytes(signature)))
-            .map_err(|_| PackError::SignatureWrong)?;
+        if !is_signed_by(organizer, &signed_hash(organizer, payload), signature) {
+            return Err(PackError::SignatureWrong);
+        }
         let unreadable = PackError::OutOfBounds(OutOfBounds { field: "contents", rule: "readable" });
         let Ok((pack, [])) = postcard::take_from_bytes::<EventPack>(payload) else { return Err(unreadable) };
         pack.check().map_err(PackError::OutOfBounds)?;

@@ -227,7 +227,6 @@ struct Line {
     proven: Head,
     items: VecDeque<Item>,
     waiting: BTreeMap<u32, Item>,
-    waiting_bytes: usize,
 }
 
 /// How signatures are checked: `(key, domain, message, signature)`.
@@ -237,7 +236,7 @@ impl Log {
     /// Opens the line of the next seat, from `base` on.
     pub fn open_line(&mut self, seat: SeatId, key: [u8; 32], base: Head) {
         let (items, waiting) = (VecDeque::new(), BTreeMap::new());
-        self.lines.push(Line { seat, key, base, head: base, proven: base, items, waiting, waiting_bytes: 0 });
+        self.lines.push(Line { seat, key, base, head: base, proven: base, items, waiting });
     }
 
     /// The head of a line; all zero if there is none.
@@ -307,18 +306,12 @@ impl Log {
         if number - line.head.number > LINE_WAITING_MAX {
             return Err(Fault::TooMuch("entries ahead"));
         }
-        if number > line.head.number + 1 && line.waiting_bytes + size > LINE_WAITING_BYTES_MAX {
-            return Err(Fault::TooMuch("entries ahead"));
-        }
-        line.waiting.insert(number, item);
-        line.waiting_bytes += size;
+        line.wait(item);
         let mut ready = Vec::new();
         while let Some(item) = line.waiting.remove(&(line.head.number + 1)) {
-            line.waiting_bytes -= encode(&item).len();
             if !item.entry().is_none_or(|entry| line.holds(room, &line.head, entry, verify)) {
                 // Keep nothing unproven, before it or behind: it will be asked for again and come from somebody else.
                 line.waiting.clear();
-                line.waiting_bytes = 0;
                 line.drop_unproven();
                 return if ready.is_empty() { Err(Fault::Forged("entry")) } else { Ok(ready) };
             }
@@ -386,6 +379,14 @@ impl Log {
 }
 
 impl Item {
+    /// What it takes to hold it.
+    fn bytes(&self) -> usize {
+        match self {
+            Item::Entry(entry) => encode(&entry.body).len() + size_of::<Item>(),
+            Item::Folded { .. } => size_of::<Item>(),
+        }
+    }
+
     /// The head of a line after this item.
     fn after(&self, before: &Head) -> Head {
         match self {
@@ -402,6 +403,18 @@ impl Line {
             self.proven = self.head;
         }
         self.items.push_back(item);
+    }
+
+    /// Keeps an item until those before it have come. Nobody has proven it yet, so what all of them hold is bounded: those nearest to
+    /// the head stay.
+    fn wait(&mut self, item: Item) {
+        self.waiting.insert(item.number(), item);
+        let mut bytes: usize = self.waiting.values().map(Item::bytes).sum();
+        while bytes > LINE_WAITING_BYTES_MAX
+            && let Some((_, farthest)) = self.waiting.pop_last()
+        {
+            bytes -= farthest.bytes();
+        }
     }
 
     fn holds(&self, room: &[u8; 16], after: &Head, entry: &Entry, verify: Verify) -> bool {
@@ -511,16 +524,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ahead_of_its_line_holds_bounded_memory() {
+    fn what_waits_unproven_is_bounded_and_the_nearest_stay() {
         let (mut author, mut reader) = (log(), log());
-        let long = "x".repeat(ENTRY_BYTES_MAX / 2);
-        let entries: Vec<_> = (0..12).map(|_| say(&mut author, 0, &long)).collect();
-        let refused = entries[1..].iter().filter(|item| reader.receive(&[0; 16], (*item).clone(), verify).is_err()).count();
-        assert!(refused > 0 && reader.lines[0].waiting_bytes <= LINE_WAITING_BYTES_MAX);
-        let ready = reader.receive(&[0; 16], entries[0].clone(), verify).unwrap();
-        assert_eq!((ready.len(), reader.lines[0].waiting_bytes), (12 - refused, 0));
-        entries.into_iter().for_each(|item| drop(reader.receive(&[0; 16], item, verify).unwrap()));
-        assert_eq!(reader.digest(), author.digest(), "control: in order everything comes in");
+        let items: Vec<_> = (0..20).map(|_| say(&mut author, 0, &"x".repeat(ENTRY_BYTES_MAX - 10))).collect();
+        for item in items[1..].iter().rev() {
+            reader.receive(&[0; 16], item.clone(), verify).unwrap();
+            assert!(reader.lines[0].waiting.values().map(Item::bytes).sum::<usize>() <= LINE_WAITING_BYTES_MAX);
+        }
+        let ready = reader.receive(&[0; 16], items[0].clone(), verify).unwrap();
+        assert!(ready.len() >= 3, "those next in line were kept: {}", ready.len());
+        for item in author.missing(&[ready.len() as u32], usize::MAX) {
+            reader.receive(&[0; 16], item, verify).unwrap();
+        }
+        assert_eq!(reader.digest(), author.digest(), "and the others are asked for again");
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod timeless;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use error::GroupError;
 pub use member::{Member, Staged};

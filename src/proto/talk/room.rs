@@ -6,6 +6,8 @@
 mod chair;
 mod closing;
 mod commit;
+#[cfg(test)]
+mod hostile;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -644,6 +646,7 @@ impl Room {
                     self.hear(cx.now, number, via);
                 }
                 let items: Vec<Item> = decode(&plaintext, "entries")?;
+                self.forget_answered(cx.now);
                 let mut effects = Vec::new();
                 // Nobody tells us what stands in our own line.
                 let me = self.meta.me;
@@ -701,13 +704,18 @@ impl Room {
             self.ask_at.get_or_insert(cx.now + delay);
         }
         let now = cx.now;
-        self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
+        self.forget_answered(now);
         let unanswered = |item: &Item| !self.answered.contains_key(&(item.seat(), item.number()));
         let missing: Vec<_> = self.log.missing(numbers, ANSWER_BYTES_MAX).into_iter().filter(unanswered).collect();
         for batch in batches(missing) {
             self.answered.extend(batch.iter().map(|item| ((item.seat(), item.number()), now)));
             self.send_items(cx, &batch);
         }
+    }
+
+    /// What was answered longer ago may be answered again: nothing is remembered of it.
+    fn forget_answered(&mut self, now: Instant) {
+        self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
     }
 
     fn take_document(&mut self, from: SeatId, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {

@@ -10,7 +10,7 @@ use crate::proto::rng::Rng;
 use crate::proto::secret;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use hpke::rand_core::{TryCryptoRng, TryRng};
@@ -91,7 +91,8 @@ impl<'a> Crypto<'a> {
         Self { chance: None }
     }
 
-    fn drawing(rng: &'a mut Rng) -> Self {
+    /// The primitives with chance.
+    pub(super) fn drawing(rng: &'a mut Rng) -> Self {
         let sealing = secret::Key(rng.bytes());
         Self { chance: Some(Chance { rng: Mutex::new(rng), sealing }) }
     }
@@ -177,9 +178,9 @@ impl OpenMlsCrypto for Crypto<'_> {
 
     fn verify_signature(&self, alg: SignatureScheme, data: &[u8], pk: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         only_ed25519(alg)?;
-        let key = VerifyingKey::try_from(pk).map_err(|_| CryptoError::InvalidPublicKey)?;
+        let key = pk.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
         let signature = signature.try_into().map_err(|_| CryptoError::InvalidSignature)?;
-        key.verify_strict(data, &signature).map_err(|_| CryptoError::InvalidSignature)
+        if secret::is_signed_by(key, data, signature) { Ok(()) } else { Err(CryptoError::InvalidSignature) }
     }
 
     fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -10,8 +10,8 @@ use super::store::Store;
 use crate::proto::error::Corrupt;
 use crate::proto::id::SeatId;
 use crate::proto::rng::Rng;
-use crate::proto::secret::{Key, hash};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use crate::proto::secret::{Key, hash, is_signed_by};
+use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
     BasicCredential, Capabilities, CredentialType, CredentialWithKey, KeyPackage, KeyPackageIn, KeyPackageVerifyError, LeafNode,
@@ -130,7 +130,7 @@ impl SeatKeys {
 
 /// Whether `key` signed this statement ([`SeatKeys::sign`]); keys and signatures of small order never verify (RFC 8032, strict).
 pub fn verify(key: &[u8; 32], domain: &str, parts: &[&[u8]], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(&statement(domain, parts), &signature.into()).is_ok())
+    is_signed_by(key, &statement(domain, parts), signature)
 }
 
 /// Who would sit down by this key package: it has our one form, both signatures hold, and it bears no expiry (see [`lifetime`]).

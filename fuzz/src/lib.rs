@@ -1,0 +1,2 @@
+//! The targets, for libFuzzer.
+pub mod targets;
