@@ -227,6 +227,8 @@ struct Line {
     proven: Head,
     items: VecDeque<Item>,
     waiting: BTreeMap<u32, Item>,
+    /// What [`Line::waiting`] holds.
+    waiting_bytes: usize,
 }
 
 /// How signatures are checked: `(key, domain, message, signature)`.
@@ -236,7 +238,7 @@ impl Log {
     /// Opens the line of the next seat, from `base` on.
     pub fn open_line(&mut self, seat: SeatId, key: [u8; 32], base: Head) {
         let (items, waiting) = (VecDeque::new(), BTreeMap::new());
-        self.lines.push(Line { seat, key, base, head: base, proven: base, items, waiting });
+        self.lines.push(Line { seat, key, base, head: base, proven: base, items, waiting, waiting_bytes: 0 });
     }
 
     /// The head of a line; all zero if there is none.
@@ -286,8 +288,7 @@ impl Log {
     /// [`Fault::Forged`] if the signature does not fit this seat, number and chain: forged, or the seat said two things in one place;
     /// [`Fault::TooMuch`] for an entry over its bounds or too far ahead; [`Fault::OutOfPlace`] for an unknown seat.
     pub fn receive(&mut self, room: &[u8; 16], item: Item, verify: Verify) -> Result<Vec<Item>, Fault> {
-        let size = encode(&item).len();
-        if size > ENTRY_BYTES_MAX {
+        if item.entry().is_some_and(|entry| encode(&entry.body).len() > ENTRY_BYTES_MAX) {
             return Err(Fault::TooMuch("entry"));
         }
         let line = self.lines.get_mut(usize::from(item.seat())).ok_or(Fault::OutOfPlace("entry"))?;
@@ -308,10 +309,10 @@ impl Log {
         }
         line.wait(item);
         let mut ready = Vec::new();
-        while let Some(item) = line.waiting.remove(&(line.head.number + 1)) {
+        while let Some(item) = line.take_next() {
             if !item.entry().is_none_or(|entry| line.holds(room, &line.head, entry, verify)) {
                 // Keep nothing unproven, before it or behind: it will be asked for again and come from somebody else.
-                line.waiting.clear();
+                (line.waiting, line.waiting_bytes) = Default::default();
                 line.drop_unproven();
                 return if ready.is_empty() { Err(Fault::Forged("entry")) } else { Ok(ready) };
             }
@@ -408,13 +409,20 @@ impl Line {
     /// Keeps an item until those before it have come. Nobody has proven it yet, so what all of them hold is bounded: those nearest to
     /// the head stay.
     fn wait(&mut self, item: Item) {
+        self.waiting_bytes += item.bytes();
         self.waiting.insert(item.number(), item);
-        let mut bytes: usize = self.waiting.values().map(Item::bytes).sum();
-        while bytes > LINE_WAITING_BYTES_MAX
+        while self.waiting_bytes > LINE_WAITING_BYTES_MAX
             && let Some((_, farthest)) = self.waiting.pop_last()
         {
-            bytes -= farthest.bytes();
+            self.waiting_bytes -= farthest.bytes();
         }
+    }
+
+    /// The item that continues the line, if it waits.
+    fn take_next(&mut self) -> Option<Item> {
+        let item = self.waiting.remove(&(self.head.number + 1))?;
+        self.waiting_bytes -= item.bytes();
+        Some(item)
     }
 
     fn holds(&self, room: &[u8; 16], after: &Head, entry: &Entry, verify: Verify) -> bool {
@@ -529,7 +537,8 @@ mod tests {
         let items: Vec<_> = (0..20).map(|_| say(&mut author, 0, &"x".repeat(ENTRY_BYTES_MAX - 10))).collect();
         for item in items[1..].iter().rev() {
             reader.receive(&[0; 16], item.clone(), verify).unwrap();
-            assert!(reader.lines[0].waiting.values().map(Item::bytes).sum::<usize>() <= LINE_WAITING_BYTES_MAX);
+            let held: usize = reader.lines[0].waiting.values().map(Item::bytes).sum();
+            assert!(held <= LINE_WAITING_BYTES_MAX && held == reader.lines[0].waiting_bytes);
         }
         let ready = reader.receive(&[0; 16], items[0].clone(), verify).unwrap();
         assert!(ready.len() >= 3, "those next in line were kept: {}", ready.len());
