@@ -3,6 +3,12 @@
 
 pub mod checker;
 pub mod disk;
+pub mod failure;
+pub mod hostile;
 pub mod network;
+pub mod phone;
+pub mod radio;
 pub mod relay;
 pub mod scenario;
+pub mod schedule;
+pub mod twelve;
