@@ -1,7 +1,7 @@
 //! A random schedule of one talk: people take seats, write, strike, leave, return and close; phones die, lose their keys, go back to an
 //! older disk, or run twice. Whatever the order, all replicas agree before the close, and after it nothing of the talk is left.
 
-use crate::checker::converged;
+use crate::checker::agreed;
 use crate::disk::Image;
 use crate::network::{Faults, Network};
 use crate::scenario::{S, post, terms, view};
@@ -321,12 +321,25 @@ impl Play {
     fn make_peace(&mut self) {
         self.network.faults = Faults::default();
         self.away.clear();
+        self.start_all();
+        for phone in 0..=self.people {
+            self.network.spare(phone);
+            self.meet(phone);
+        }
+    }
+
+    /// Time passes in peace. A phone whose copy has destroyed its key under its feet ends, and is started again.
+    fn pass(&mut self, span: Duration) -> Result<(), String> {
+        self.network.run(span);
+        self.start_all();
+        self.watch()
+    }
+
+    fn start_all(&mut self) {
         for phone in 0..=self.people {
             if !runs(&self.network, phone) {
                 self.network.restart(phone);
             }
-            self.network.spare(phone);
-            self.meet(phone);
         }
     }
 
@@ -334,16 +347,15 @@ impl Play {
     fn agree(&mut self, sabotage: Sabotage) -> Result<(), String> {
         let mut last = Ok(());
         for _ in 0..360 {
-            self.network.run(S(5));
-            self.watch()?;
+            self.pass(S(5))?;
             let rooms = self.open_rooms();
-            last = converged(&self.network, &rooms).and_then(|()| self.is_complete(&rooms));
+            last = agreed(&self.network, &rooms).and_then(|()| self.is_complete(&rooms));
             if last.is_ok() {
                 if let (Sabotage::SecretWriter, Some((phone, talk))) = (sabotage, rooms.first().copied()) {
                     (0..=self.people).filter(|other| *other != phone).for_each(|other| self.network.separate(phone, other));
                     self.network.set_online(phone, false);
                     let _refused = self.network.with(phone, |node| node.say(talk, "behind their backs"));
-                    return converged(&self.network, &self.open_rooms());
+                    return agreed(&self.network, &self.open_rooms());
                 }
                 return Ok(());
             }
@@ -369,8 +381,7 @@ impl Play {
             for (phone, talk) in self.open_rooms() {
                 let _voted = self.network.with(phone, |node| node.close(talk));
             }
-            self.network.run(S(5));
-            self.watch()?;
+            self.pass(S(5))?;
             if self.open_rooms().is_empty() {
                 let closed = if was_open { Outcome::Closed } else { Outcome::NeverOpen };
                 return Ok(closed);
@@ -379,7 +390,7 @@ impl Play {
         if !self.has_lost_keys {
             return Err(format!("does not close: {:?}", self.state()));
         }
-        self.network.run(S(11 * 3_600));
+        self.pass(S(11 * 3_600))?;
         match self.open_rooms().is_empty() {
             true => Ok(Outcome::Expired),
             false => Err(format!("does not expire: {:?}", self.state())),
@@ -396,11 +407,16 @@ impl Play {
                 }
             }
         }
-        let erased = |n: &Network| (0..n.phones.len()).all(|phone| !n.phones[phone].disk.holds_talks());
-        if !self.network.run_until(S(120), erased) && !self.has_lost_keys {
-            return Err(format!("something is left: {:?}", self.state()));
+        for _ in 0..24 {
+            if (0..=self.people).all(|phone| !self.network.phones[phone].disk.holds_talks()) {
+                return self.search();
+            }
+            self.pass(S(5))?;
         }
-        self.search()
+        match self.has_lost_keys {
+            true => self.search(),
+            false => Err(format!("something is left: {:?}", self.state())),
+        }
     }
 
     /// Every copy that was ever made is put back, one after the other.
@@ -410,8 +426,7 @@ impl Play {
                 self.images[phone] = vec![image];
                 self.put_back(phone);
                 self.search()?;
-                self.network.run(S(20));
-                self.watch()?;
+                self.pass(S(20))?;
                 self.search()?;
             }
         }

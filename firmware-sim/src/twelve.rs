@@ -3,6 +3,7 @@
 
 use crate::checker::{converged, gone};
 use crate::network::{Faults, Network};
+use crate::radio::Radio;
 use crate::scenario::{is_open, post, take_seat, terms, view};
 use alcove::proto::id::{ItemId, SeatId, TalkId};
 use alcove::proto::notes::Edit;
@@ -13,6 +14,16 @@ use alcove::proto::time::{Duration, Instant};
 pub const COUNT: usize = 12;
 /// So many things happen to it.
 pub const STEPS: usize = 60;
+/// What goes wrong all the time: packets are lost and sent again, links break with what was under way, the relay repeats itself and
+/// lets later blobs overtake earlier ones.
+pub const FAULTS: Faults = Faults {
+    delay: (Duration::from_millis(1), Duration::from_millis(20)),
+    radio: Some(Radio { interval: Duration::from_millis(30), cells_per_event: 4, lose_percent: 10 }),
+    break_one_in: 300,
+    duplicate_one_in: 5,
+    relay_delay: (Duration::from_millis(20), Duration::from_millis(80)),
+    overtake_one_in: 10,
+};
 /// What is planted so that the disks can be searched for it.
 const PLANTED: [&str; 3] = ["planted-word", "planted-note", "planted-item"];
 
@@ -86,7 +97,7 @@ struct Play {
 impl Play {
     fn open(seed: u64, count: usize) -> Play {
         let mut network = Network::new(seed, count);
-        network.faults = Faults { duplicate_one_in: 5, overtake_one_in: 10, break_one_in: 300, ..Faults::default() };
+        network.faults = FAULTS;
         let mesh: Vec<_> = (0..count).filter(|phone| has_mesh(*phone)).collect();
         let mut near: Vec<_> =
             (0..mesh.len()).map(|place| (mesh[place], mesh[(place + 1) % mesh.len()])).filter(|(a, b)| a != b).collect();

@@ -63,6 +63,18 @@ bytes_id! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct LinkId(pub u64);
 
+/// Where something came from, as far as fairness needs to know. A neighbour is a place and not a link: whoever breaks a link and comes
+/// back does not begin anew.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Source {
+    /// This device made it.
+    Here,
+    /// The relay.
+    Relay,
+    /// A neighbour at this place.
+    Neighbour(u32),
+}
+
 /// One piece of heavy or hostile work handed out by the node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u64);

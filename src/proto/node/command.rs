@@ -10,7 +10,7 @@ use crate::proto::error::Refused;
 use crate::proto::handoff::code::{Code, Kind};
 use crate::proto::handoff::fountain::{self, Heard};
 use crate::proto::handoff::table::Standing;
-use crate::proto::id::{CardId, LinkId, TalkId};
+use crate::proto::id::{CardId, LinkId, Source, TalkId};
 use crate::proto::io::{Output, Scope};
 use crate::proto::notes::{Edit, exchange::Notes};
 use crate::proto::talk::close::Ending;
@@ -119,7 +119,7 @@ impl Node {
         self.remember_stage(talk);
         let wall = self.wall();
         // Our own card stands on our own board too.
-        let _ours = self.board.receive(wall, None, &signed);
+        let _ours = self.board.receive(wall, Source::Here, 0, &signed);
         self.with_cx(|_, cx| {
             let mut post = Post::new(&cx.event.board, &signed);
             (post.mailbox, post.owner) = (Some(cx.event.board_mailbox().write_name()), Some(talk));
@@ -146,7 +146,7 @@ impl Node {
                         Some(Stage::Hosting(hosting)) => {
                             hosting.decline_all(cx, talk);
                             let (_, signed) = hosting.door.next_card(false);
-                            let _ours = parts.board.receive(cx.wall, None, &signed);
+                            let _ours = parts.board.receive(cx.wall, Source::Here, 0, &signed);
                             post_card(cx, &signed);
                         }
                         Some(Stage::Drafted(_) | Stage::Open(_)) | None => {}

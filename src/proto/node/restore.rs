@@ -4,7 +4,7 @@ use super::Node;
 use super::talks::post_card;
 use crate::model::event::SignedPack;
 use crate::proto::error::Corrupt;
-use crate::proto::id::TalkId;
+use crate::proto::id::{Source, TalkId};
 use crate::proto::io::{Event, Record, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Receipt;
@@ -62,7 +62,7 @@ impl Node {
             for talk in parts.talks.values() {
                 if let Stage::Hosting(hosting) = &talk.stage {
                     let signed = hosting.door.card_as_it_stands();
-                    let _ours = parts.board.receive(cx.wall, None, &signed);
+                    let _ours = parts.board.receive(cx.wall, Source::Here, 0, &signed);
                     post_card(cx, &signed);
                 }
             }
