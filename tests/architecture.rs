@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layer 0: words that everybody uses.
-const WORDS: [&str; 8] = ["time", "id", "rng", "config", "error", "io", "secret", "scheme"];
+const WORDS: [&str; 9] = ["time", "id", "rng", "config", "error", "io", "secret", "scheme", "shelf"];
 /// Layer 1: bytes, and what a part is given.
 const BYTES: [&str; 2] = ["wire", "cx"];
 /// Layer 2: siblings.

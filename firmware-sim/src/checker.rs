@@ -10,7 +10,7 @@ use alcove::proto::notes;
 pub type Members<'a> = &'a [(usize, TalkId)];
 
 /// What must be equal on all members.
-#[derive(PartialEq, Debug)]
+#[derive(Debug)]
 struct Common {
     seats: Vec<(u8, [u8; 16], String, String)>,
     said: Vec<(u8, String)>,
@@ -25,6 +25,30 @@ struct Common {
 /// # Errors
 /// A sentence about the first difference.
 pub fn converged(network: &Network, members: Members<'_>) -> Result<(), String> {
+    compare(network, members, |one, other| one == other)
+}
+
+/// The same where some came later: what was said before they did is not theirs to read, all that follows is.
+///
+/// # Errors
+/// A sentence about the first difference.
+pub fn agreed(network: &Network, members: Members<'_>) -> Result<(), String> {
+    compare(network, members, |one, other| {
+        let of = |said: &[(u8, String)], seat| {
+            said.iter().filter(|(by, _)| *by == seat).map(|(_, text)| text.clone()).collect::<Vec<_>>()
+        };
+        (0..u8::MAX).all(|seat| {
+            let (one, other) = (of(one, seat), of(other, seat));
+            one.ends_with(&other) || other.ends_with(&one)
+        })
+    })
+}
+
+fn compare(
+    network: &Network,
+    members: Members<'_>,
+    same_words: fn(&[(u8, String)], &[(u8, String)]) -> bool,
+) -> Result<(), String> {
     let mut first: Option<(usize, Common)> = None;
     for (phone, talk) in members {
         let room = view(network, *phone, *talk).and_then(|view| view.room).ok_or(format!("phone {phone} has no open room"))?;
@@ -35,11 +59,21 @@ pub fn converged(network: &Network, members: Members<'_>) -> Result<(), String> 
         let here = common(room, notes.notes);
         match &first {
             None => first = Some((*phone, here)),
-            Some((other, there)) if *there != here => return Err(differs((*other, there), (*phone, &here))),
+            Some((other, there)) if *there != here || !same_words(&there.said, &here.said) => {
+                return Err(differs((*other, there), (*phone, &here)));
+            }
             Some(_) => {}
         }
     }
     Ok(())
+}
+
+/// But for the words, which are compared apart.
+impl PartialEq for Common {
+    fn eq(&self, other: &Common) -> bool {
+        (&self.seats, &self.notes, self.heads, self.epoch, &self.fingerprint)
+            == (&other.seats, &other.notes, other.heads, other.epoch, &other.fingerprint)
+    }
 }
 
 fn common(room: RoomView, notes: notes::View) -> Common {

@@ -4,6 +4,12 @@
 pub mod checker;
 pub mod disk;
 pub mod intruder;
+pub mod failure;
+pub mod hostile;
 pub mod network;
+pub mod phone;
+pub mod radio;
 pub mod relay;
 pub mod scenario;
+pub mod schedule;
+pub mod twelve;

@@ -5,11 +5,13 @@
 
 mod intrusion;
 
-use crate::disk::Disk;
+use crate::hostile::{Conduct, Hostile};
+use crate::phone::Phone;
+use crate::radio::{Radio, Way};
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
 use alcove::proto::id::{DialId, LinkId};
-use alcove::proto::io::{Event, Input, Origin, Output, Persist, RelayCommand, RelayEvent};
+use alcove::proto::io::{Input, Origin, Output, Persist, RelayCommand, RelayEvent};
 use alcove::proto::job;
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
@@ -29,6 +31,8 @@ const WALL_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Faults {
     /// One way, between these.
     pub delay: (Duration, Duration),
+    /// How links carry cells instead of within that delay.
+    pub radio: Option<Radio>,
     /// A delivery on a link breaks it instead: one in so many; 0 never.
     pub break_one_in: u64,
     /// The relay says something twice: one in so many; 0 never.
@@ -45,30 +49,13 @@ impl Default for Faults {
         let (ms, none) = (Duration::from_millis, 0);
         Faults {
             delay: (ms(1), ms(20)),
+            radio: None,
             break_one_in: none,
             duplicate_one_in: none,
             relay_delay: (ms(20), ms(80)),
             overtake_one_in: none,
         }
     }
-}
-
-/// One phone.
-pub struct Phone {
-    /// The node; `None` while it is crashed.
-    pub node: Option<Node>,
-    /// What it remembers.
-    pub disk: Disk,
-    /// What it told its people since they last looked.
-    pub events: Vec<Event>,
-    is_online: bool,
-    wall_offset_ms: i64,
-    started: Instant,
-    cut_after_writes: Option<u64>,
-    wake: Option<Instant>,
-    /// Of its connection to the relay: what an earlier one had under way is lost.
-    connection: u32,
-    relay_heard_until: Instant,
 }
 
 enum Happening {
@@ -86,8 +73,10 @@ pub struct Network {
     pub relay: Relay,
     /// What can go wrong.
     pub faults: Faults,
-    /// Every byte that went over a link or to the relay, from whom and when, hashed: equal for equal seeds.
+    /// Every byte that went over a link or to the relay, that was remembered or told, by whom and when, hashed: equal for equal seeds.
     pub trace: [u8; 32],
+    /// Whether the trace is kept: it costs a tenth of the time.
+    pub is_traced: bool,
     pack: SignedPack,
     rng: Rng,
     now: Instant,
@@ -95,7 +84,7 @@ pub struct Network {
     sequence: u64,
     links: BTreeMap<LinkId, (usize, usize, LinkId)>,
     adjacent: BTreeMap<(usize, usize), bool>,
-    last_delivery: BTreeMap<LinkId, Instant>,
+    ways: BTreeMap<LinkId, (Way, Instant)>,
     lives: Vec<u32>,
     next_link: u64,
     next_wall: Instant,
@@ -114,6 +103,7 @@ impl Network {
             relay: Relay::default(),
             faults: Faults::default(),
             trace: [0; 32],
+            is_traced: true,
             pack,
             rng,
             now: Instant(0),
@@ -121,7 +111,7 @@ impl Network {
             sequence: 0,
             links: BTreeMap::new(),
             adjacent: BTreeMap::new(),
-            last_delivery: BTreeMap::new(),
+            ways: BTreeMap::new(),
             lives: vec![0; count],
             next_link: 1,
             next_wall: Instant(0) + WALL_INTERVAL,
@@ -129,18 +119,7 @@ impl Network {
         };
         for _ in 0..count {
             let node = Node::new(network.rng.bytes());
-            network.phones.push(Phone {
-                node: Some(node),
-                disk: Disk::default(),
-                events: Vec::new(),
-                is_online: false,
-                wall_offset_ms: 0,
-                started: Instant(0),
-                cut_after_writes: None,
-                wake: None,
-                connection: 0,
-                relay_heard_until: Instant(0),
-            });
+            network.phones.push(Phone::new(node));
         }
         for phone in 0..count {
             network.greet(phone);
@@ -158,6 +137,15 @@ impl Network {
     /// The time since a phone was started: what its node knows as now.
     pub fn since_start(&self, phone: usize) -> Instant {
         self.elapsed(phone)
+    }
+
+    /// A hostile program takes the place of a phone's node.
+    pub fn possess(&mut self, phone: usize, conduct: Conduct) {
+        self.die(phone);
+        let program = Hostile::new(conduct, &self.pack, self.rng.fork());
+        (self.phones[phone].hostile, self.phones[phone].started) = (Some(program), self.now);
+        self.greet(phone);
+        self.relink(phone);
     }
 
     /// Chance for the scenario.
@@ -251,14 +239,14 @@ impl Network {
         if self.phones[phone].is_online {
             self.tell(phone, Duration::ZERO, Input::Relay(RelayEvent::Up));
         }
-        let near: Vec<_> = self
-            .adjacent
-            .iter()
-            .filter(|(pair, near)| **near && (pair.0 == phone || pair.1 == phone))
-            .map(|(pair, _)| *pair)
-            .collect();
-        near.into_iter().for_each(|(a, b)| self.link(a, b));
+        self.relink(phone);
         self.drain(phone);
+    }
+
+    fn relink(&mut self, phone: usize) {
+        let touches = |pair: &(usize, usize)| pair.0 == phone || pair.1 == phone;
+        let near: Vec<_> = self.adjacent.iter().filter(|(pair, near)| **near && touches(pair)).map(|(pair, _)| *pair).collect();
+        near.into_iter().for_each(|(a, b)| self.link(a, b));
     }
 
     /// Shifts a phone's wall clock.
@@ -341,9 +329,7 @@ impl Network {
 
     fn handle(&mut self, phone: usize, input: Input) {
         let elapsed = self.elapsed(phone);
-        if let Some(node) = &mut self.phones[phone].node {
-            node.handle_input(elapsed, input);
-        }
+        self.phones[phone].handle_input(elapsed, input);
         self.drain(phone);
     }
 
@@ -351,7 +337,7 @@ impl Network {
     /// effects that leave the phone is one batch, as the vault commits it: all of it or nothing.
     fn drain(&mut self, phone: usize) {
         let (mut batch, mut jobs) = (Vec::new(), Vec::new());
-        while let Some(output) = self.phones[phone].node.as_mut().and_then(Node::poll_output) {
+        while let Some(output) = self.phones[phone].poll_output() {
             let leaves = matches!(output, Output::Transmit { .. } | Output::Relay(_) | Output::Dial { .. });
             if leaves && !self.commit(phone, &mut batch) {
                 return;
@@ -368,7 +354,12 @@ impl Network {
                 Output::Relay(command) if self.phones[phone].is_online => self.use_relay(phone, command),
                 Output::Relay(_) => {}
                 Output::Compute { id, job } => jobs.push((id, job)),
-                Output::Event(event) => self.phones[phone].events.push(event),
+                Output::Event(event) => {
+                    if self.is_traced {
+                        self.note(phone, format!("{event:?}").as_bytes());
+                    }
+                    self.phones[phone].events.push(event);
+                }
             }
         }
         if !self.commit(phone, &mut batch) {
@@ -378,7 +369,7 @@ impl Network {
             self.tell(phone, Duration::from_millis(2), Input::Computed { id, answer: Some(job::run(&job)) });
         }
         let (life, started) = (self.lives[phone], self.phones[phone].started);
-        let due = self.phones[phone].node.as_ref().and_then(Node::poll_timeout).map(|due| started + due.since(Instant(0)));
+        let due = self.phones[phone].poll_timeout().map(|due| started + due.since(Instant(0)));
         let due = due.map(|due| due.max(self.now));
         if due != self.phones[phone].wake {
             self.phones[phone].wake = due;
@@ -393,7 +384,19 @@ impl Network {
         if batch.is_empty() {
             return true;
         }
-        self.phones[phone].disk.commit(std::mem::take(batch));
+        if self.is_traced {
+            for change in batch.iter() {
+                match change {
+                    Persist::Put { name, value, .. } => self.note(phone, &[&name[..], value].concat()),
+                    Persist::Delete { name, .. } => self.note(phone, name),
+                    Persist::Forget { .. } => self.note(phone, b"forget"),
+                }
+            }
+        }
+        if !self.phones[phone].disk.commit(std::mem::take(batch)) {
+            self.die(phone);
+            return false;
+        }
         let cut = self.phones[phone].cut_after_writes.is_some_and(|cut| self.phones[phone].disk.writes >= cut);
         if cut {
             self.die(phone);
@@ -433,6 +436,9 @@ impl Network {
 
     /// Takes what a phone sent into the trace.
     fn note(&mut self, phone: usize, bytes: &[u8]) {
+        if !self.is_traced {
+            return;
+        }
         self.trace = hash("trace", &[&self.trace, &self.now.0.to_be_bytes(), &[phone as u8], bytes]);
     }
 
@@ -442,10 +448,13 @@ impl Network {
             return overheard.extend(bytes);
         }
         self.note(self.owner(link), &bytes);
-        let delay = self.rng.between(self.faults.delay.0, self.faults.delay.1);
-        let last = self.last_delivery.get(&link).copied().unwrap_or_default();
-        let at = (self.now + delay).max(last + Duration::from_micros(1));
-        self.last_delivery.insert(link, at);
+        let (way, last) = self.ways.entry(link).or_default();
+        let at = match &self.faults.radio {
+            Some(radio) => way.arrival(&mut self.rng, radio, self.now, bytes.len()),
+            None => self.now + self.rng.between(self.faults.delay.0, self.faults.delay.1),
+        };
+        let at = at.max(*last + Duration::from_micros(1));
+        *last = at;
         let other = if self.owner(link) == from { to } else { from };
         let life = self.lives[other];
         self.schedule(at, Happening::Input { phone: other, life, input: Input::Received { link: twin, bytes } });
@@ -459,14 +468,14 @@ impl Network {
     fn dial(&mut self, phone: usize, dial: DialId, addresses: &[SocketAddr]) {
         let target = addresses.iter().find_map(|address| (0..self.phones.len()).find(|other| address_of(*other) == *address));
         let reachable = target.filter(|other| self.adjacent.get(&(phone.min(*other), phone.max(*other))) == Some(&true));
-        match reachable.filter(|other| self.phones[*other].node.is_some()) {
+        match reachable.filter(|other| self.phones[*other].runs()) {
             Some(other) => self.open(phone, other, Origin::Dialed(dial)),
             None => self.tell(phone, Duration::from_secs(3), Input::DialFailed { dial }),
         }
     }
 
     fn link(&mut self, a: usize, b: usize) {
-        if self.phones[a].node.is_some() && self.phones[b].node.is_some() {
+        if self.phones[a].runs() && self.phones[b].runs() {
             self.open(a, b, Origin::Found);
         }
     }
@@ -490,6 +499,7 @@ impl Network {
         for link in gone {
             let owner = self.owner(link);
             self.links.remove(&link);
+            self.ways.remove(&link);
             self.tell(owner, Duration::ZERO, Input::LinkDown { link });
         }
         let again = self.rng.between(Duration::from_millis(200), Duration::from_secs(2));
@@ -509,10 +519,8 @@ impl Network {
 
     fn greet(&mut self, phone: usize) {
         let (wall, elapsed) = (self.wall(phone), self.elapsed(phone));
-        if let Some(node) = &mut self.phones[phone].node {
-            node.handle_input(elapsed, Input::Wall(wall));
-            node.handle_input(elapsed, Input::Listening(vec![address_of(phone)]));
-        }
+        self.phones[phone].handle_input(elapsed, Input::Wall(wall));
+        self.phones[phone].handle_input(elapsed, Input::Listening(vec![address_of(phone)]));
         self.drain(phone);
     }
 

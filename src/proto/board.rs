@@ -1,18 +1,19 @@
 //! The event's talk cards: readable by everybody with the event's code, changed only by the one who posted.
 //!
-//! Laws: a card is signed by its own fresh key, which alone edits or withdraws it; the board is bounded, each source has a share, and
-//! eviction starts at the fullest source; a withdrawn card does not come back. Matching with the owner's tags happens here, on the
+//! Laws: a card is signed by its own fresh key, which alone edits or withdraws it; the board is bounded and shared fairly ([`Shelf`]); a
+//! withdrawn card does not come back. Matching with the owner's tags happens here, on the
 //! device, and nothing of it leaves.
 
 use super::config::{CARD_HOURS_MAX, CARDS_MAX, SEATS_MAX, TAG_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX};
 use super::error::{Fault, Refused};
-use super::id::{CardId, LinkId, SeatId, Source, WriteName};
+use super::id::{CardId, SeatId, Source, WriteName};
 use super::secret::{Key, hash16, is_signed_by};
+use super::shelf::{Shelf, Tag};
 use super::time::WallTime;
 use super::wire::{decode, encode};
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 
 const SIGNATURE_DOMAIN: &[u8] = b"alcove/1 card\0";
@@ -132,78 +133,54 @@ impl Card {
 }
 
 /// The cards this node knows of.
-#[derive(Default)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Board {
-    entries: BTreeMap<CardId, Entry>,
+    cards: Shelf<CardId, Card>,
 }
 
-#[cfg_attr(test, derive(Clone))]
-struct Entry {
-    card: Card,
-    source: Source,
-    until_hours: u32,
+impl Default for Board {
+    fn default() -> Board {
+        Board { cards: Shelf::new(CARDS_MAX) }
+    }
 }
 
 impl Board {
-    /// Takes a signed card that came from `source`. Says whether the board changed.
+    /// Takes a signed card that came from `source` in this crowd. Says whether the board changed.
     ///
     /// # Errors
     /// The card's [`Fault`].
-    pub fn receive(&mut self, wall: WallTime, source: Source, bytes: &[u8]) -> Result<Option<CardId>, Fault> {
+    pub fn receive(&mut self, wall: WallTime, source: Source, crowd: u8, bytes: &[u8]) -> Result<Option<CardId>, Fault> {
         let card = Card::decode_signed(bytes, wall)?;
         let id = card.id();
-        if self.entries.get(&id).is_some_and(|known| known.card.version >= card.version) {
+        if self.cards.get(&id).is_some_and(|known| known.version >= card.version) {
             return Ok(None);
         }
         // A withdrawal is remembered as long as any card may live, so that an older version carried elsewhere stays dead.
         let until_hours =
             card.content.as_ref().map_or(wall.hours() + u32::from(CARD_HOURS_MAX), |content| content.terms.expires_hours);
-        self.entries.insert(id, Entry { card, source, until_hours });
-        while self.entries.len() > CARDS_MAX {
-            self.evict();
-        }
-        Ok(Some(id))
-    }
-
-    /// A link is gone: its cards take the share of all that are gone.
-    pub fn link_down(&mut self, link: LinkId) {
-        self.entries.values_mut().filter(|entry| entry.source == Source::Link(link)).for_each(|entry| entry.source = Source::Gone);
+        let stands = self.cards.put(id, card, Tag { size: 1, source, crowd, until: u64::from(until_hours) });
+        Ok(stands.then_some(id))
     }
 
     /// Drops cards whose time is over; says whether there were any.
     pub fn expire(&mut self, wall: WallTime) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|_, entry| entry.until_hours > wall.hours());
-        self.entries.len() != before
+        self.cards.expire(u64::from(wall.hours()))
     }
 
     /// The content of a card that stands.
     pub fn card(&self, id: CardId) -> Option<&Content> {
-        self.entries.get(&id).and_then(|entry| entry.card.content.as_ref())
+        self.cards.get(&id).and_then(|card| card.content.as_ref())
     }
 
     /// All cards that stand, those that share most tags with `interests` first, then by id.
     pub fn matching<'a>(&'a self, interests: &[String]) -> Vec<(CardId, &'a Content, usize)> {
         let interests: BTreeSet<_> = interests.iter().map(|tag| fold_tag(tag)).collect();
-        let standing = self.entries.iter().filter_map(|(id, entry)| entry.card.content.as_ref().map(|content| (*id, content)));
+        let standing = self.cards.iter().filter_map(|(id, card)| card.content.as_ref().map(|content| (*id, content)));
         let mut cards: Vec<_> = standing
             .map(|(id, content)| (id, content, content.terms.tags.iter().filter(|tag| interests.contains(*tag)).count()))
             .collect();
         cards.sort_by_key(|(id, _, shared)| (std::cmp::Reverse(*shared), *id));
         cards
-    }
-
-    fn evict(&mut self) {
-        let mut share: BTreeMap<Source, usize> = BTreeMap::new();
-        self.entries.values().for_each(|entry| *share.entry(entry.source).or_default() += 1);
-        // What we posted ourselves goes last.
-        let Some((fullest, _)) = share.into_iter().max_by_key(|(of, count)| (*of != Source::Own, *count)) else { return };
-        let first =
-            self.entries.iter().filter(|(_, entry)| entry.source == fullest).min_by_key(|(id, entry)| (entry.until_hours, **id));
-        if let Some(id) = first.map(|(id, _)| *id) {
-            self.entries.remove(&id);
-        }
     }
 }
 
@@ -235,12 +212,12 @@ mod tests {
         let rng = &mut Rng::new([1; 32]);
         let mut board = Board::default();
         let (key, first) = card(rng, 1, Some("lifetimes"));
-        let id = board.receive(WALL, Source::Relay, &first.sign(&key)).unwrap().unwrap();
+        let id = board.receive(WALL, Source::Relay, 0, &first.sign(&key)).unwrap().unwrap();
         let withdrawn = Card { version: 2, content: None, ..first.clone() };
-        assert_eq!(board.receive(WALL, Source::Relay, &withdrawn.sign(&Key([9; 32]))), Err(Fault::Forged("card")));
+        assert_eq!(board.receive(WALL, Source::Relay, 0, &withdrawn.sign(&Key([9; 32]))), Err(Fault::Forged("card")));
         assert!(board.card(id).is_some());
-        assert_eq!(board.receive(WALL, Source::Relay, &withdrawn.sign(&key)), Ok(Some(id)));
-        assert_eq!(board.receive(WALL, Source::Relay, &first.sign(&key)), Ok(None));
+        assert_eq!(board.receive(WALL, Source::Relay, 0, &withdrawn.sign(&key)), Ok(Some(id)));
+        assert_eq!(board.receive(WALL, Source::Relay, 0, &first.sign(&key)), Ok(None));
         assert!(board.card(id).is_none());
     }
 
@@ -252,21 +229,13 @@ mod tests {
         for link in 0..20 {
             let (key, card) = card(rng, 1, Some("honest"));
             honest.push(card.id());
-            board.receive(WALL, Source::Link(LinkId(link)), &card.sign(&key)).unwrap();
+            board.receive(WALL, Source::Neighbour(link), 0, &card.sign(&key)).unwrap();
         }
-        let (key, own) = card(rng, 1, Some("own"));
-        honest.push(own.id());
-        board.receive(WALL, Source::Own, &own.sign(&key)).unwrap();
-        for number in 0..CARDS_MAX as u64 * 2 {
-            // It comes again under a new link after every hundredth card.
-            let link = LinkId(99 + number / 100);
+        for _ in 0..CARDS_MAX * 2 {
             let (key, card) = card(rng, 1, Some("spam"));
-            board.receive(WALL, Source::Link(link), &card.sign(&key)).unwrap();
-            if number % 100 == 99 {
-                board.link_down(link);
-            }
+            board.receive(WALL, Source::Neighbour(99), 0, &card.sign(&key)).unwrap();
         }
-        assert_eq!(board.entries.len(), CARDS_MAX);
+        assert_eq!(board.cards.len(), CARDS_MAX);
         assert!(honest.iter().all(|id| board.card(*id).is_some()));
     }
 
@@ -277,7 +246,7 @@ mod tests {
         for topic in ["one", "two"] {
             let (key, mut card) = card(rng, 1, Some(topic));
             card.content.as_mut().unwrap().terms.tags = vec![if topic == "two" { "crdt" } else { "wine" }.into()];
-            board.receive(WALL, Source::Relay, &card.sign(&key)).unwrap();
+            board.receive(WALL, Source::Relay, 0, &card.sign(&key)).unwrap();
         }
         let found = board.matching(&["  ＣＲＤＴ ".into()]);
         assert_eq!(

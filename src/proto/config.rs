@@ -52,7 +52,7 @@ pub const JOB_TIME_MAX: Duration = Duration::from_secs(2);
 /// A job's worker may not use more memory.
 pub const JOB_MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// Parcels remembered as seen: a day of a busy room's traffic; 24 bytes each.
+/// Parcels remembered as seen: a day of a busy hall's traffic; about 150 bytes each with their order.
 pub const SEEN_MAX: usize = 65_536;
 /// How long an ephemeral parcel is remembered: longer than any path through the mesh takes.
 pub const EPHEMERAL_MEMORY: Duration = Duration::from_secs(300);
@@ -68,6 +68,18 @@ pub const RECONCILE_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 pub const RECONCILE_ANSWER_BYTES_MAX: usize = 128 * 1024;
 /// Up to this many neighbours get every parcel at once.
 pub const FORWARD_ALL_LINKS_MAX: usize = 6;
+
+/// What a neighbour has brought counts half after this time: bursts pass, a flood does not.
+pub const CROWD_HALF_LIFE: Duration = Duration::from_secs(60);
+/// The same for cards, which stand for hours.
+pub const CARDS_HALF_LIFE: Duration = Duration::from_secs(3600);
+/// Up to this crowd parcels are passed on at once: 2,047 in the count, so 17 a second for long, a quarter of what a Bluetooth link
+/// carries. A hall's honest talks stay below.
+pub const EAGER_CROWD_MAX: u8 = 10;
+/// Parcels of a larger crowd go on when neighbours compare what they carry, so many each time: 8 a second.
+pub const CROWDED_PER_ROUND_MAX: usize = 256;
+/// What a device makes begins in a crowd below this, drawn at random, so that a small one does not tell whose it is.
+pub const OWN_CROWD_MAX: u8 = 3;
 
 /// Links at once; more are refused.
 pub const LINKS_MAX: usize = 64;

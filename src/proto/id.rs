@@ -63,6 +63,18 @@ bytes_id! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct LinkId(pub u64);
 
+/// Where something came from, as far as fairness needs to know. A neighbour is a place and not a link: whoever breaks a link and comes
+/// back does not begin anew.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Source {
+    /// This device made it.
+    Here,
+    /// The relay.
+    Relay,
+    /// A neighbour at this place.
+    Neighbour(u32),
+}
+
 /// One piece of heavy or hostile work handed out by the node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u64);
@@ -74,16 +86,3 @@ pub struct PutId(pub u64);
 /// One request to open a direct link, so that the link that comes of it can be told from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct DialId(pub u64);
-
-/// By which way something came in first: whose share of what is bounded it takes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Source {
-    /// This device made it.
-    Own,
-    /// The relay.
-    Relay,
-    /// A neighbour.
-    Link(LinkId),
-    /// Neighbours that are gone, all together: who comes again and again under new links gets no new share each time.
-    Gone,
-}

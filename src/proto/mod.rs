@@ -12,6 +12,7 @@ pub mod io;
 pub mod rng;
 pub mod scheme;
 pub mod secret;
+pub mod shelf;
 pub mod time;
 
 // Layer 1: bytes, and what a part is given.

@@ -119,7 +119,7 @@ impl Node {
         self.remember_stage(talk);
         let wall = self.wall();
         // Our own card stands on our own board too.
-        let _ours = self.board.receive(wall, Source::Own, &signed);
+        let _ours = self.board.receive(wall, Source::Here, 0, &signed);
         self.with_cx(|_, cx| {
             let mut post = Post::new(&cx.event.board, &signed);
             (post.mailbox, post.owner) = (Some(cx.event.board_mailbox().write_name()), Some(talk));

@@ -39,7 +39,6 @@ impl Node {
     pub(super) fn link_down(&mut self, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.mesh.link_down(link);
-        self.board.link_down(link);
         match self.table.standing(link).cloned() {
             Some(Standing::Scans { .. }) => {
                 let why = if gone.is_up() { HandoffFailure::TurnedAway } else { HandoffFailure::Stale };

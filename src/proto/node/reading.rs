@@ -5,6 +5,7 @@ use crate::proto::cx::Via;
 use crate::proto::error::Fault;
 use crate::proto::id::{LinkId, Source, TalkId};
 use crate::proto::io::Event;
+use crate::proto::mesh::Kind;
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::{ClosingWord, Ending};
 use crate::proto::talk::door::{self, Door};
@@ -45,7 +46,9 @@ impl Node {
     /// Takes a parcel from a link or (`None`) from the relay: once.
     pub(super) fn take_parcel(&mut self, parcel: Parcel, link: Option<LinkId>, via: Via) {
         let wall = self.clock.earliest(self.now);
-        if let Some(frames) = self.mesh.receive(&mut self.rng, self.now, wall, link, &parcel) {
+        let is_card = self.event.as_ref().is_some_and(|event| event.board.recognises(&parcel));
+        let kind = if is_card { Kind::Card } else { Kind::Sealed };
+        if let Some((parcel, frames)) = self.mesh.receive(&mut self.rng, self.now, wall, link, kind, &parcel) {
             self.transmit(frames);
             self.read(&parcel, link, via);
         }
@@ -100,9 +103,8 @@ impl Node {
         match reader {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
-                if let Some(card) =
-                    self.board.receive(self.clock.earliest(self.now), link.map_or(Source::Relay, Source::Link), &signed)?
-                {
+                let source = self.mesh.source(link);
+                if let Some(card) = self.board.receive(self.clock.earliest(self.now), source, parcel.crowd(), &signed)? {
                     self.tell(Event::BoardChanged);
                     self.card_changed(card);
                 }

@@ -343,7 +343,7 @@ impl Node {
 
 /// Posts a signed card on the board: our own, everybody's and the relay's.
 pub(super) fn post_card(board: &mut Board, cx: &mut Cx<'_>, signed: &Vec<u8>) {
-    let _ours = board.receive(cx.wall, Source::Own, signed);
+    let _ours = board.receive(cx.wall, Source::Here, 0, signed);
     let mut post = Post::new(&cx.event.board, signed);
     post.mailbox = Some(cx.event.board_mailbox().write_name());
     cx.post(post);

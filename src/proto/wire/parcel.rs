@@ -1,9 +1,9 @@
 //! The sealed unit that is carried from device to device: one of two sizes, a fresh label each time, an hour as its finest time.
 //!
-//! Laws: no two parcels have a bit in common that tells whether they belong together; only the hop limit may change on the way.
-//! A parcel does not know what is in it, and its size class is all that it tells about the length.
+//! Laws: no two parcels have a bit in common that tells whether they belong together; only the hop limit and the crowd may change on
+//! the way. A parcel does not know what is in it, and its size class is all that it tells about the length.
 //!
-//! Layout (448 or 3,584 bytes): `flags 1 | hop limit 1 | expiry 4 (hours since the epoch, big endian) | label 8 | nonce 12 | sealed`.
+//! Layout (448 or 3,584 bytes): `flags 1 | crowd and hop limit 4 + 4 bits | expiry 4 (hours since the epoch, big endian) | label 8 | nonce 12 | sealed`.
 
 use crate::proto::config::{PARCEL_LARGE_BYTES, PARCEL_SMALL_BYTES};
 use crate::proto::error::Fault;
@@ -20,6 +20,10 @@ const OVERHEAD_BYTES: usize = HEADER_BYTES + LABEL_BYTES + NONCE_BYTES + TAG_BYT
 
 const VERSION: u8 = 0x10;
 const EPHEMERAL: u8 = 0x01;
+const HOPS: u8 = 0x0f;
+
+/// The largest crowd.
+pub const CROWD_MAX: u8 = 15;
 
 /// Content that fits a small parcel.
 pub const SMALL_CONTENT_BYTES: usize = PARCEL_SMALL_BYTES - OVERHEAD_BYTES;
@@ -47,10 +51,10 @@ impl Parcel {
     /// Takes the bytes of a parcel from a peer.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] if size, version or hop limit are not those of a parcel.
+    /// [`Fault::Malformed`] if size or version are not those of a parcel.
     pub fn decode(bytes: Vec<u8>) -> Result<Parcel, Fault> {
         let sized = bytes.len() == PARCEL_SMALL_BYTES || bytes.len() == PARCEL_LARGE_BYTES;
-        if !sized || bytes[0] & !EPHEMERAL != VERSION || bytes[1] > 15 {
+        if !sized || bytes[0] & !EPHEMERAL != VERSION {
             return Err(Fault::Malformed("parcel"));
         }
         Ok(Parcel { bytes })
@@ -61,7 +65,7 @@ impl Parcel {
         &self.bytes
     }
 
-    /// Hash of all but the hop limit.
+    /// Hash of all but the hop limit and the crowd.
     pub fn id(&self) -> ParcelId {
         ParcelId(hash16("alcove/1 parcel", &[&self.bytes[..1], &self.bytes[2..]]))
     }
@@ -70,20 +74,31 @@ impl Parcel {
     pub fn travel(&self) -> Travel {
         let mut expiry = [0; 4];
         expiry.copy_from_slice(&self.bytes[2..6]);
-        Travel { expiry_hours: u32::from_be_bytes(expiry), ephemeral: self.bytes[0] & EPHEMERAL != 0, hops: self.bytes[1] }
+        Travel { expiry_hours: u32::from_be_bytes(expiry), ephemeral: self.bytes[0] & EPHEMERAL != 0, hops: self.bytes[1] & HOPS }
+    }
+
+    /// How much its source and those behind it send: the logarithm of a count, 0 to 15, raised on the way and never lowered.
+    pub fn crowd(&self) -> u8 {
+        self.bytes[1] >> 4
+    }
+
+    /// The same parcel in another crowd.
+    pub fn in_crowd(&self, crowd: u8) -> Parcel {
+        let mut bytes = self.bytes.clone();
+        bytes[1] = crowd.min(CROWD_MAX) << 4 | bytes[1] & HOPS;
+        Parcel { bytes }
     }
 
     /// The same parcel one hop on; `None` when its hop limit is used up.
     pub fn next_hop(&self) -> Option<Parcel> {
-        let mut bytes = self.bytes.clone();
-        bytes[1] = bytes[1].checked_sub(1)?;
-        Some(Parcel { bytes })
+        let hops = self.travel().hops.checked_sub(1)?;
+        Some(self.with_hops(hops))
     }
 
     /// The same parcel with another hop limit, for a node that gives out what it carries.
     pub fn with_hops(&self, hops: u8) -> Parcel {
         let mut bytes = self.bytes.clone();
-        bytes[1] = hops.min(15);
+        bytes[1] = bytes[1] & !HOPS | hops.min(HOPS);
         Parcel { bytes }
     }
 
@@ -186,6 +201,8 @@ mod tests {
         let parcel = keys(1).seal(rng, TRAVEL, b"notes").unwrap();
         let next = parcel.next_hop().unwrap();
         assert_eq!((next.id(), next.travel().hops), (parcel.id(), 4));
+        let crowded = next.in_crowd(9).next_hop().unwrap();
+        assert_eq!((crowded.id(), crowded.travel().hops, crowded.crowd()), (parcel.id(), 3, 9));
         assert_eq!(keys(1).open(&next), Some(b"notes".to_vec()));
         for index in (0..PARCEL_SMALL_BYTES).filter(|&index| index != 1) {
             let mut bytes = parcel.as_bytes().to_vec();
