@@ -3,9 +3,9 @@
 
 pub mod checker;
 pub mod disk;
-pub mod intruder;
 pub mod failure;
 pub mod hostile;
+pub mod intruder;
 pub mod network;
 pub mod phone;
 pub mod radio;

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::proto::cx::Via;
 use crate::proto::error::Fault;
-use crate::proto::id::{LinkId, Source, TalkId};
+use crate::proto::id::{LinkId, TalkId};
 use crate::proto::io::Event;
 use crate::proto::mesh::Kind;
 use crate::proto::talk::Stage;

@@ -4,7 +4,7 @@ use super::Node;
 use super::talks::post_card;
 use crate::model::event::SignedPack;
 use crate::proto::error::Corrupt;
-use crate::proto::id::{Source, TalkId};
+use crate::proto::id::TalkId;
 use crate::proto::io::{Event, Record, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Receipt;
