@@ -202,7 +202,9 @@ impl Mesh {
         // Several at once: looking for them costs a walk through all.
         its.sort_unstable();
         its.truncate(FORGOTTEN_AT_ONCE);
-        its.iter().for_each(|(_, id)| drop(self.seen.remove(id)));
+        for (_, id) in &its {
+            self.seen.remove(id);
+        }
         self.seen_share.insert(fullest, share - its.len());
         !its.is_empty()
     }

@@ -48,7 +48,7 @@ async fn stranger(at: SocketAddr, says: &[u8]) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     let stream = within("a stream", socket.connect(at)).await.unwrap();
-    let (mut said, mut patience) = (0, 40);
+    let (mut said, mut patience) = (0, 15);
     while said < says.len() && patience > 0 {
         match stream.try_write(&says[said..]) {
             Ok(count) => said += count,
