@@ -255,7 +255,7 @@ mod tests {
         let (key, own) = card(rng, 1, Some("own"));
         honest.push(own.id());
         board.receive(WALL, Source::Own, &own.sign(&key)).unwrap();
-        for number in 0..CARDS_MAX as u64 * 2 {
+        for number in 0..CARDS_MAX as u64 + 1_000 {
             // It comes again under a new link after every hundredth card.
             let link = LinkId(99 + number / 100);
             let (key, card) = card(rng, 1, Some("spam"));
