@@ -231,7 +231,7 @@ mod tests {
             honest.push(card.id());
             board.receive(WALL, Source::Neighbour(link), 0, &card.sign(&key)).unwrap();
         }
-        for _ in 0..CARDS_MAX * 2 {
+        for _ in 0..CARDS_MAX + 1_000 {
             let (key, card) = card(rng, 1, Some("spam"));
             board.receive(WALL, Source::Neighbour(99), 0, &card.sign(&key)).unwrap();
         }

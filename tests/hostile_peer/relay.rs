@@ -7,9 +7,12 @@ use alcove::proto::io::RelayCommand;
 use alcove::shell::relay::message::{Reply, SUBSCRIPTIONS_MAX, encode_command};
 use alcove::shell::relay::{Identity, Limits, Options};
 use std::future::IntoFuture;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 const CROWD: usize = 150;
 /// What the relay and the honest two may hold more meanwhile: blobs under way, answers, the shelf's own.
@@ -43,19 +46,16 @@ impl Honest {
     }
 }
 
-/// What a stranger says, and how much of it at most; what does not go out at once is pressed for a while.
+/// A stranger that says this, as far as it is taken: who takes nothing for a while gets no more.
 async fn stranger(at: SocketAddr, says: &[u8]) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     let stream = within("a stream", socket.connect(at)).await.unwrap();
-    let (mut said, mut patience) = (0, 40);
-    while said < says.len() && patience > 0 {
+    let mut said = 0;
+    while said < says.len() && matches!(timeout(Duration::from_millis(15), stream.writable()).await, Ok(Ok(()))) {
         match stream.try_write(&says[said..]) {
             Ok(count) => said += count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                patience -= 1;
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // It has been cut off.
             Err(_) => break,
         }
