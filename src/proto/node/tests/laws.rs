@@ -214,10 +214,8 @@ fn model_of_a_chair_that_commits_twice() {
 }
 
 #[test]
-fn control_of_the_model_a_split_that_nobody_minds_is_found() {
-    let mut story = forked_commits().without(Rule::Split);
-    story.steps.retain(|step| *step != Sync(1));
-    falls(NO_FORK, 4, story);
+fn control_of_the_model_one_who_stays_away_is_found_to_differ() {
+    falls(NO_FORK, 1, Story::new(World::with_room(3, 3), 1, vec![Say(0), Leave(0)], vec![]).without(Rule::Contact));
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub enum Step {
 /// A rule that a control switches off on the honest phones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
-    /// A chair that signed two commits of one place is no chair any more.
-    Split,
+    /// Everybody comes back into contact: phone 1 does not.
+    Contact,
     /// What has lapsed counts no more.
     Lapse,
     /// More than half of the others remove a seat.
@@ -206,7 +206,7 @@ impl Story {
         let Some(rule) = self.off else { return };
         for number in (0..world.count()).filter(|number| self.is_honest(*number)) {
             match rule {
-                Rule::Split => world.in_open_room(number, |room| room.forget_split()),
+                Rule::Contact => {}
                 Rule::Lapse => world.in_open_room(number, |room| room.forget_lapses()),
                 Rule::Majority => world.in_open_room(number, |room| room.let_anybody_remove()),
                 Rule::Minimum => world.change(number, |phone| phone.lower_minimum(2)),
@@ -226,7 +226,8 @@ impl Story {
     /// No fork survives contact: once everybody honest is in contact for long enough, all have the same room, or none.
     fn heals(&self, world: &World) -> Result<(), String> {
         let honest: Vec<_> = (0..world.count()).filter(|number| self.is_honest(*number)).collect();
-        let present: Vec<_> = (0..world.count()).filter(|number| self.liars_answer || self.is_honest(*number)).collect();
+        let present = (0..world.count()).filter(|number| self.liars_answer || self.is_honest(*number));
+        let present: Vec<_> = present.filter(|number| self.off != Some(Rule::Contact) || *number != 1).collect();
         let mut world = world.clone();
         world.broken.clear();
         let (mut first, mut agreed) = (0, Ok(()));

@@ -250,7 +250,8 @@ impl Room {
             return Ok(Vec::new());
         }
         let Founded { grants, welcome, .. } = founded;
-        if grants.iter().any(|grant| grant.seat == self.meta.me) && ballot.after == self.place_in_chain() {
+        // We consented from there, and go back if we have followed the old chair since: it will do the same.
+        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.keys_of(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
             if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
@@ -372,10 +373,10 @@ impl Room {
         Ok(Vec::new())
     }
 
-    /// What a lying chair did after this place did not happen: seats that only our side admitted have to ask again.
+    /// What a chair did after this place did not happen: seats that only our side admitted have to ask again.
     fn return_to(&mut self, place: (u32, u64)) {
         let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).cloned();
-        let Some(epoch) = known.filter(|_| self.meta.split == Some(place)) else { return };
+        let Some(epoch) = known.filter(|_| place != (self.meta.term, self.group.epoch())) else { return };
         self.meta.roster.truncate(epoch.seats);
         self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
         self.meta.bases = self.log.bases();

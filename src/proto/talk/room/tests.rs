@@ -141,12 +141,6 @@ impl Room {
 
     // ---- rules that a control switches off ---------------------------------------------------------------------------------------
 
-    /// Control: this device does not mind that the chair split the room.
-    pub(crate) fn forget_split(&mut self) {
-        (self.meta.split, self.meta.heard_commit) = (None, None);
-        self.meta.commits.clear();
-    }
-
     /// Control: this device forgets which proposals are over.
     pub(crate) fn forget_lapses(&mut self) {
         self.meta.closing.lapsed.clear();
