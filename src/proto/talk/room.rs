@@ -184,6 +184,8 @@ struct Meta {
     split: Option<(u32, u64)>,
     /// The commit of the chair that we heard first for the last place: another one for it is a split.
     heard_commit: Option<((u32, u64), [u8; 32])>,
+    /// Whom we, the chair, let follow late: by which key package, and the welcome, in case it has not arrived.
+    welcomes: BTreeMap<SeatNumber, (Vec<u8>, Vec<u8>)>,
 }
 
 /// The keys by which an epoch's parcels are recognised and opened.
@@ -192,8 +194,10 @@ struct Epoch {
     term: u32,
     epoch: u64,
     secret: Key,
-    /// Who sat at its leaves.
+    /// Who sat at its leaves,
     leaves: Vec<SeatNumber>,
+    /// and how many had ever been admitted.
+    seats: usize,
 }
 
 /// What the room asks the node to do with what it heard.
@@ -380,6 +384,7 @@ impl Room {
             wants_document: false,
             split: None,
             heard_commit: None,
+            welcomes: BTreeMap::new(),
         };
         Room::with(cx.now, talk, group, keys, meta, log)
     }
@@ -1014,7 +1019,8 @@ impl Room {
         if let Ok(secret) = self.group.export("alcove/1 parcels", &self.meta.term.to_be_bytes()) {
             let seats = self.group.roster();
             let leaves = seats.iter().filter_map(|member| self.meta.roster.number(member.seat)).collect();
-            self.meta.epochs.push_back(Epoch { term: self.meta.term, epoch: self.group.epoch(), secret, leaves });
+            let (term, epoch, seats) = (self.meta.term, self.group.epoch(), self.meta.roster.seats().count());
+            self.meta.epochs.push_back(Epoch { term, epoch, secret, leaves, seats });
             self.has_new_keys = true;
         }
         while self.meta.epochs.len() > EPOCH_KEYS_MAX {

@@ -105,6 +105,13 @@ impl Roster {
         set_hash(room, self.closers().map(|(_, seat)| &seat.id))
     }
 
+    /// Keeps the first so many that were admitted.
+    pub fn truncate(&mut self, seats: usize) {
+        self.seats.truncate(seats);
+        self.removals.retain(|target, _| usize::from(*target) < seats);
+        self.removals.values_mut().for_each(|wishes| wishes.retain(|by, _| usize::from(*by) < seats));
+    }
+
     /// Notes that a seat wants another removed; says whether more than half of the others now do.
     pub fn vote_removal(&mut self, by: SeatNumber, target: SeatNumber, signature: Sig) -> bool {
         let valid = by != target && self.seat(target).is_some_and(|seat| seat.standing == Standing::Sits);

@@ -154,7 +154,8 @@ fn model_of_a_succession_against_a_hostile_elector() {
     let lie = |lie| Step::Lie(3, lie);
     let lies = [lie(Lie::ConsentTo(1)), lie(Lie::ConsentTo(2)), lie(Lie::FoundAlone), lie(Lie::Replay)];
     let steps = [Sync(1), Sync(2), Sync(3)].into_iter().chain(lies).collect();
-    walk("succession against a hostile elector", Story::new(world, 5, steps, vec![A_SECOND_TERM]).with_hostile(0b1000));
+    let story = Story::new(world, 5, steps, vec![A_SECOND_TERM]).with_hostile(0b1000);
+    walk("succession against a hostile elector", Story { liars_answer: true, ..story });
 }
 
 /// Four; the chair is away for long, and two want the last one removed.
@@ -197,8 +198,9 @@ fn model_of_a_hostile_chair() {
 
 #[test]
 fn control_of_the_model_a_removal_by_one_is_found() {
-    let steps = vec![Sync(0), Sync(3)];
-    falls(NOBODY_ALONE, 3, Story::new(one_wish(), 3, steps, vec![]).without(Rule::Majority));
+    let steps = vec![Sync(2), Step::Lie(0, Lie::RemoveAlone(2))];
+    let story = Story::new(World::with_room(4, 3), 2, steps, vec![]).with_hostile(0b0001);
+    falls(NOBODY_ALONE, 2, story.without(Rule::Majority));
 }
 
 fn forked_commits() -> Story {
@@ -212,10 +214,8 @@ fn model_of_a_chair_that_commits_twice() {
 }
 
 #[test]
-fn control_of_the_model_a_split_that_nobody_minds_is_found() {
-    let mut story = forked_commits().without(Rule::Split);
-    story.steps.retain(|step| !matches!(step, Sync(1 | 2)));
-    falls(NO_FORK, 3, story);
+fn control_of_the_model_one_who_stays_away_is_found_to_differ() {
+    falls(NO_FORK, 1, Story::new(World::with_room(3, 3), 1, vec![Say(0), Leave(0)], vec![]).without(Rule::Contact));
 }
 
 #[test]

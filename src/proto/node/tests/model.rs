@@ -48,8 +48,8 @@ pub enum Step {
 /// A rule that a control switches off on the honest phones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
-    /// A chair that signed two commits of one place is no chair any more.
-    Split,
+    /// Everybody comes back into contact: phone 1 does not.
+    Contact,
     /// What has lapsed counts no more.
     Lapse,
     /// More than half of the others remove a seat.
@@ -73,16 +73,18 @@ pub struct Story {
     pub depth: usize,
     /// Hostile phones.
     pub hostile: Phones,
+    /// Whether they come back into contact with the others, and then do what the honest core does.
+    pub liars_answer: bool,
     pub off: Option<Rule>,
     pub sights: Vec<Sight>,
     /// What became of worlds whose phones all came back into contact, by fingerprint after the first round.
-    healed: Mutex<BTreeMap<u64, Result<(), String>>>,
+    pub healed: Mutex<BTreeMap<u64, Result<(), String>>>,
 }
 
 impl Story {
     pub fn new(start: World, depth: usize, steps: Vec<Step>, sights: Vec<Sight>) -> Story {
         let healed = Mutex::default();
-        Story { start: start.seal(), steps, depth, hostile: 0, off: None, sights, healed }
+        Story { start: start.seal(), steps, depth, hostile: 0, liars_answer: false, off: None, sights, healed }
     }
 
     /// With these phones hostile.
@@ -204,9 +206,9 @@ impl Story {
         let Some(rule) = self.off else { return };
         for number in (0..world.count()).filter(|number| self.is_honest(*number)) {
             match rule {
-                Rule::Split => world.in_open_room(number, |room| room.forget_split()),
+                Rule::Contact => {}
                 Rule::Lapse => world.in_open_room(number, |room| room.forget_lapses()),
-                Rule::Majority => world.in_open_room(number, |room| room.let_one_remove()),
+                Rule::Majority => world.in_open_room(number, |room| room.let_anybody_remove()),
                 Rule::Minimum => world.change(number, |phone| phone.lower_minimum(2)),
                 Rule::Erase => {}
                 Rule::Forget => {
@@ -224,13 +226,15 @@ impl Story {
     /// No fork survives contact: once everybody honest is in contact for long enough, all have the same room, or none.
     fn heals(&self, world: &World) -> Result<(), String> {
         let honest: Vec<_> = (0..world.count()).filter(|number| self.is_honest(*number)).collect();
+        let present = (0..world.count()).filter(|number| self.liars_answer || self.is_honest(*number));
+        let present: Vec<_> = present.filter(|number| self.off != Some(Rule::Contact) || *number != 1).collect();
         let mut world = world.clone();
         world.broken.clear();
         let (mut first, mut agreed) = (0, Ok(()));
         for round in 0..26 {
             let now = world.latest() + Duration::from_secs(30);
             world.now = now;
-            for number in &honest {
+            for number in &present {
                 self.switch_off(&mut world, None);
                 world.change(*number, |phone| phone.wake(now));
                 world.sync(*number);
@@ -256,6 +260,7 @@ impl Story {
         let closed = honest.iter().find(|number| world.look(**number, |phone| phone.deeds.ended == Some(Ending::Closed)));
         let liars: Vec<_> =
             world.seats.iter().enumerate().filter(|(number, _)| !self.is_honest(*number)).map(|(_, seat)| *seat).collect();
+        let is_open = world.each(|phone| self.is_honest(phone.number) && phone.room().is_some()).contains(&true);
         let mut first: Option<(usize, String)> = None;
         for number in honest {
             let (outline, has_lapsed, is_gone) = world.look(*number, |phone| {
@@ -264,7 +269,7 @@ impl Story {
                 (room.map(|room| room.agreed_outline(&liars)), has_lapsed, phone.stage().is_none())
             });
             let Some(outline) = outline else {
-                if is_gone { continue } else { return Err(format!("phone {number} has no room yet")) }
+                if is_gone || !is_open { continue } else { return Err(format!("phone {number} has no room yet")) }
             };
             if let Some(closed) = closed.filter(|_| !has_lapsed) {
                 return Err(format!("phone {closed} has closed, and phone {number} has not"));

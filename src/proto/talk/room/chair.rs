@@ -234,6 +234,9 @@ impl Room {
     /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
     pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
         self.commit_at = None;
+        if self.admissions.iter().any(|admission| matches!(admission, Admission::Late { .. })) {
+            self.welcome_again(cx, &encode(&self.state(generation, document.to_vec())));
+        }
         let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
             Some(place) => {
                 let admission = self.admissions.remove(place);
@@ -266,13 +269,17 @@ impl Room {
             let state = encode(&self.state(generation, document.to_vec()));
             for admission in &admissions {
                 match admission {
-                    Admission::Late { seat, after, .. } => self.welcome_late(cx, *seat, *after, &welcome, &state),
+                    Admission::Late { seat, after, key_package } => {
+                        self.meta.welcomes.insert(*seat, (key_package.clone(), welcome.clone()));
+                        self.welcome_late(cx, *seat, *after, &welcome, &state);
+                    }
                     Admission::New(_) | Admission::Return(_) => {
                         self.answer(cx, admission, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
                     }
                 }
             }
         }
+        self.persist(cx);
         if self.next_removal().is_some() || !self.admissions.is_empty() {
             self.commit_at = Some(cx.now + COMMIT_GATHER);
         }

@@ -12,6 +12,7 @@ use super::{Admission, Effect, Message, Room, State};
 use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
+use crate::proto::id::SeatId;
 use crate::proto::io::{Event, Scope};
 use crate::proto::secret::{Key, hash};
 use crate::proto::talk::entry::{SeatNumber, Sig};
@@ -82,8 +83,10 @@ pub(super) struct Succession {
     grants: BTreeMap<SeatNumber, Grant>,
     /// Something waits for a chair.
     is_needed: bool,
-    /// The newest founded term that we are not part of.
+    /// The newest founded term that we are not part of,
     missed: Option<Ballot>,
+    /// and what we ask to follow with: the same each time, so that whichever answer comes fits.
+    late: Option<Grant>,
     next_try: Option<Instant>,
 }
 
@@ -228,6 +231,7 @@ impl Room {
         let message = Message::Step(Step::Founded(Founded { ballot, grants, welcome, signature }));
         let keys = self.keys_of(ballot.after).unwrap_or_else(|| self.current_keys());
         self.keep_step(ballot.after, &message);
+        self.return_to(ballot.after);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
         Ok(())
@@ -246,19 +250,22 @@ impl Room {
             return Ok(Vec::new());
         }
         let Founded { grants, welcome, .. } = founded;
-        if grants.iter().any(|grant| grant.seat == self.meta.me) && ballot.after == self.place_in_chain() {
+        // We consented from there, and go back if we have followed the old chair since: it will do the same.
+        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.keys_of(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
             if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
                 && Some(founder) == successor
             {
                 self.keep_step(ballot.after, &message);
+                self.return_to(ballot.after);
                 self.enter_term(cx, ballot, group);
                 return Ok(Vec::new());
             }
         }
-        self.meta.succession.missed = Some(ballot);
-        self.ask_to_follow(cx, ballot);
+        if self.meta.succession.missed.replace(ballot) != Some(ballot) {
+            self.ask_to_follow(cx, ballot);
+        }
         Ok(Vec::new())
     }
 
@@ -284,15 +291,19 @@ impl Room {
     /// A term was founded without us: ask its chair to let us in.
     fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
-        if let Some(grant) = self.grant(cx, ballot) {
+        let known = self.meta.succession.late.take().filter(|grant| grant.ballot == ballot);
+        if let Some(grant) = known.or_else(|| self.grant(cx, ballot)) {
+            self.meta.succession.late = Some(grant.clone());
+            self.persist(cx);
             self.post_step_from(cx, ballot.after, &Step::Late(grant));
         }
     }
 
     fn take_late(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
         let seated: Vec<_> = self.group.roster().iter().map(|member| member.seat).collect();
-        let waits =
-            self.meta.roster.seat(grant.seat).is_some_and(|seat| seat.standing == Standing::Sits && !seated.contains(&seat.id));
+        let is_told = self.meta.welcomes.get(&grant.seat).is_some_and(|(package, _)| *package == grant.key_package);
+        let waits = |id: &SeatId| !seated.contains(id) || is_told;
+        let waits = self.meta.roster.seat(grant.seat).is_some_and(|seat| seat.standing == Standing::Sits && waits(&seat.id));
         if !self.is_chair() || grant.ballot.term > self.meta.term || !waits {
             return Ok(());
         }
@@ -303,6 +314,23 @@ impl Room {
         self.admissions.push(Admission::Late { seat: grant.seat, after: grant.ballot.after, key_package: grant.key_package });
         self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
         Ok(())
+    }
+
+    /// Says the welcomes again that did not arrive; what is left needs a commit.
+    pub(super) fn welcome_again(&mut self, cx: &mut Cx<'_>, state: &[u8]) {
+        for admission in std::mem::take(&mut self.admissions) {
+            let told = match &admission {
+                Admission::Late { seat, after, key_package } => {
+                    let told = self.meta.welcomes.get(seat).filter(|(package, _)| package == key_package);
+                    told.map(|(_, welcome)| (*seat, *after, welcome.clone()))
+                }
+                Admission::New(_) | Admission::Return(_) => None,
+            };
+            match told {
+                Some((seat, after, welcome)) => self.welcome_late(cx, seat, after, &welcome, state),
+                None => self.admissions.push(admission),
+            }
+        }
     }
 
     /// Lets a seat that was away into this term.
@@ -345,6 +373,24 @@ impl Room {
         Ok(Vec::new())
     }
 
+    /// What a chair did after this place did not happen: seats that only our side admitted have to ask again.
+    fn return_to(&mut self, place: (u32, u64)) {
+        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).cloned();
+        let Some(epoch) = known.filter(|_| place != (self.meta.term, self.group.epoch())) else { return };
+        self.meta.roster.truncate(epoch.seats);
+        self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
+        self.meta.bases = self.log.bases();
+        for number in epoch.leaves {
+            if let Some(seat) = self.meta.roster.seat_mut(number)
+                && seat.standing != Standing::Left
+            {
+                seat.standing = Standing::Sits;
+            }
+        }
+        let roster = &self.meta.roster;
+        self.meta.returned.retain(|device| roster.number(device.newer).is_some());
+    }
+
     /// The group of a new term takes the old one's place; log, notes and numbers stay.
     fn enter_term(&mut self, cx: &mut Cx<'_>, ballot: Ballot, group: Group) {
         for name in self.group.record_names() {
@@ -354,6 +400,7 @@ impl Room {
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
         self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
         (self.meta.split, self.commit_at) = (None, None);
+        self.meta.welcomes.clear();
         self.early.clear();
         self.push_epoch();
         self.note_minimum();

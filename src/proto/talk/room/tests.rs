@@ -141,25 +141,16 @@ impl Room {
 
     // ---- rules that a control switches off ---------------------------------------------------------------------------------------
 
-    /// Control: this device does not mind that the chair split the room.
-    pub(crate) fn forget_split(&mut self) {
-        (self.meta.split, self.meta.heard_commit) = (None, None);
-    }
-
     /// Control: this device forgets which proposals are over.
     pub(crate) fn forget_lapses(&mut self) {
         self.meta.closing.lapsed.clear();
     }
 
-    /// Control: one vote is enough here.
-    pub(crate) fn let_one_remove(&mut self) {
-        let wanted: Vec<_> =
-            self.meta.roster.seats().map(|(n, _)| n).filter(|n| self.meta.roster.wishes(*n).next().is_some()).collect();
-        for target in wanted {
-            let all: Vec<_> = self.meta.roster.sitting().map(|(n, _)| n).collect();
-            all.into_iter().for_each(|by| {
-                self.meta.roster.vote_removal(by, target, Sig([0; 32], [0; 32]));
-            });
+    /// Control: whatever the chair does with a seat is agreed here.
+    pub(crate) fn let_anybody_remove(&mut self) {
+        let all: Vec<_> = self.meta.roster.sitting().map(|(number, _)| number).collect();
+        for (by, target) in all.iter().flat_map(|by| all.iter().map(move |target| (*by, *target))) {
+            self.meta.roster.vote_removal(by, target, Sig([0; 32], [0; 32]));
         }
     }
 }
