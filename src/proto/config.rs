@@ -47,7 +47,7 @@ pub const CHANGE_CUT_BYTES: usize = 168;
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
 /// The same document with its columns inflated: twenty times what may travel, where a bomb reaches a thousand times.
 pub const DOCUMENT_INFLATED_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// A job that takes longer is ended by the shell.
+/// A job that takes more of the processor is ended by the shell.
 pub const JOB_TIME_MAX: Duration = Duration::from_secs(2);
 /// A job's worker may not use more memory.
 pub const JOB_MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -1,9 +1,9 @@
 //! The quarantine's prison: jobs run in a child process of this same binary, which may be killed at any time.
 //!
-//! Laws: one job at a time, at most `config::JOB_TIME_MAX` and `config::JOB_MEMORY_BYTES_MAX` each; a child that is late, dies or talks
-//! nonsense gives no answer and is replaced at the next job; the child opens no file and no connection, inherits no environment, says
-//! nothing but answers, keeps no byte of a job that is done, and does not outlive its parent by more than the job it runs. It does not
-//! know what jobs mean.
+//! Laws: one job at a time, at most `config::JOB_TIME_MAX` of the processor and `config::JOB_MEMORY_BYTES_MAX` each; a busy machine is
+//! nobody's fault, so by the clock a job may take [`PATIENCE`]; a child that is late, dies or talks nonsense gives no answer and is
+//! replaced at the next job; the child opens no file and no connection, inherits no environment, says nothing but answers, keeps no byte
+//! of a job that is done, and does not outlive its parent by more than the job it runs. It does not know what jobs mean.
 //!
 //! Each side writes the length as 4 bytes little-endian and then that much postcard: [`Job`]s in, [`Answer`]s out.
 
@@ -19,6 +19,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -27,6 +28,9 @@ use tokio::time::timeout;
 pub const SUBCOMMAND: &str = "quarantine-worker";
 /// The largest job or answer: a full batch of the largest changes and a large document.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// How long a job may take by the clock: five times what it may use of the processor, for a machine that has much else to do.
+pub const PATIENCE: Duration = JOB_TIME_MAX.saturating_mul(5);
 
 /// The one child and how to make it anew.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Worker {
         let message = postcard::to_stdvec(job).ok().filter(|message| message.len() <= MESSAGE_BYTES_MAX)?;
         // It is put back only if all went well; otherwise dropping it kills it.
         let mut running = self.child.take().and_then(Running::if_alive).or_else(|| self.start())?;
-        let answer = match timeout(JOB_TIME_MAX, running.exchange(&message)).await {
+        let answer = match timeout(PATIENCE, running.exchange(&message)).await {
             Ok(Ok(bytes)) => postcard::from_bytes(&bytes).ok()?,
             Ok(Err(_)) | Err(_) => return None,
         };
@@ -161,10 +165,11 @@ fn answer_all(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// The kernel ends a job that goes on when its parent is no longer there to do it. Whole seconds of the CPU, so a little later.
+/// The kernel ends a job that takes too much of the processor, whether its parent is still there or not. It counts whole seconds, so up to
+/// one more.
 fn limit_time() -> io::Result<()> {
     let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
-    let (wanted, maximum) = (used + JOB_TIME_MAX.as_secs() + 2, getrlimit(Resource::Cpu).maximum);
+    let (wanted, maximum) = (used + JOB_TIME_MAX.as_secs() + 1, getrlimit(Resource::Cpu).maximum);
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(maximum.map_or(wanted, |most| most.min(wanted))), maximum })?)
 }
 
