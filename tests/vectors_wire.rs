@@ -36,13 +36,16 @@ const ROOM: [u8; 16] = [7; 16];
 const WALL: WallTime = WallTime(1_794_301_200_000);
 const TRAVEL: Travel = Travel { expiry_hours: 500_000, ephemeral: false, hops: 5 };
 
+/// Says whether bytes are taken for what was written.
+type Reads = Box<dyn Fn(&[u8]) -> bool>;
+
 /// One vector: its bytes, and a reader that says whether bytes are taken.
 struct Vector {
     name: String,
     bytes: Vec<u8>,
     /// What a reader needs beside the bytes.
     given: String,
-    reads: Box<dyn Fn(&[u8]) -> bool>,
+    reads: Reads,
     /// Whether any changed bit must be noticed: true for what is sealed, signed or checked.
     is_proof: bool,
 }

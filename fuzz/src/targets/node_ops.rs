@@ -70,7 +70,7 @@ fn operations(mut choices: Choices<'_>) {
 impl World {
     fn new(start: u8) -> World {
         let mut network = Network::new(7, PHONES);
-        if start % 4 != 0 {
+        if !start.is_multiple_of(4) {
             OPEN.with(|(disks, _)| {
                 for (phone, disk) in disks.iter().enumerate() {
                     network.phones[phone].disk = disk.clone();

@@ -26,8 +26,16 @@ fn seat(number: u8) -> SeatId {
     SeatId([number; 16])
 }
 
+/// What a run starts from: saved notes, and one more change of each of two seats.
+type History = (Vec<u8>, [Vec<u8>; 2]);
+
+thread_local! {
+    /// Made once.
+    static HISTORY: History = write_history();
+}
+
 /// Notes of two seats with a bit of everything, and one more change of each that the other has not seen.
-fn history() -> (Document, [Vec<u8>; 2]) {
+fn write_history() -> History {
     let (mut one, mut other) = (Document::new(seat(1)), Document::new(seat(2)));
     let edits = [
         Edit::Splice { at: 0, delete: 0, insert: "What did you stop doing? Übung 混沌".into() },
@@ -43,7 +51,7 @@ fn history() -> (Document, [Vec<u8>; 2]) {
     other.adopt(&[first]).expect("an honest change");
     let second = commit(&mut other, &[Edit::Splice { at: 5, delete: 3, insert: "they".into() }]);
     one.adopt(&[second]).expect("an honest change");
-    let saved = Document::load(&one.save(), seat(1), 0).expect("our own bytes");
+    let saved = one.save();
     let last = Edit::SetAction { id: ItemId([4; 8]), text: None, owner: Some(None), done: Some(true) };
     let pending = [
         commit(&mut one, &[Edit::Splice { at: 0, delete: 1, insert: "w".into() }, last]),
@@ -60,7 +68,7 @@ fn set_checksum(chunk: &mut [u8]) {
 }
 
 fn document(mut choices: Choices<'_>) {
-    let mut bytes = history().0.save();
+    let mut bytes = HISTORY.with(|(saved, _)| saved.clone());
     if choices.below(4) == 0 {
         bytes = choices.rest().to_vec();
     } else {
@@ -77,7 +85,7 @@ fn document(mut choices: Choices<'_>) {
 
 /// Mutated changes in a batch; `among` honest ones of the other seat.
 fn changes(mut choices: Choices<'_>, among: bool) {
-    let (saved, pending) = history();
+    let (saved, pending) = HISTORY.with(History::clone);
     let bound = |author: u8, bytes: &[u8]| BoundChange { actor: actor(seat(author), 0), bytes: bytes.to_vec() };
     let mut batch = Vec::new();
     while !choices.is_over() && batch.len() < 4 {
@@ -89,7 +97,7 @@ fn changes(mut choices: Choices<'_>, among: bool) {
     if among {
         batch.insert(choices.below(batch.len() + 1), bound(2, &pending[1]));
     }
-    let job = Job::Quarantine { document: saved.save(), changes: batch.clone() };
+    let job = Job::Quarantine { document: saved.clone(), changes: batch.clone() };
     let answer = job::run(&job);
     assert_eq!(job::run(&job), answer, "the same job, the same answer");
     let Answer::Quarantined { verdicts, document } = answer else { panic!("the answer of a quarantine") };
@@ -104,7 +112,7 @@ fn changes(mut choices: Choices<'_>, among: bool) {
         let honest = batch.iter().position(|change| change.bytes == pending[1]).expect("it is in the batch");
         assert_eq!(verdicts[honest], Verdict::Sound, "an honest change does not suffer from the others");
     }
-    let mut live = saved;
+    let mut live = Document::load(&saved, seat(1), 0).expect("our own bytes");
     let sound: Vec<_> = sound.iter().map(|(change, _)| &change.bytes).collect();
     live.adopt(&sound).expect("what is sound is adopted");
     assert_eq!(live.heads(), after.heads());

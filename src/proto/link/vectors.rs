@@ -39,7 +39,7 @@ fn side(vector: &Value, side: &str) -> HandshakeState {
     let places = name.split("psk").skip(1).map(|rest| rest[..1].parse::<u8>().unwrap());
     let mut builder = Builder::with_resolver(params(name), resolver())
         .prologue(&prologue)
-        .and_then(|b| Ok(b.fixed_ephemeral_key_for_testing_only(&ephemeral)))
+        .map(|b| b.fixed_ephemeral_key_for_testing_only(&ephemeral))
         .unwrap();
     for (place, psk) in places.zip(&psks) {
         builder = builder.psk(place, psk).unwrap();
