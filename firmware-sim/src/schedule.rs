@@ -83,15 +83,27 @@ pub struct Schedule {
 pub enum Sabotage {
     /// Nothing.
     None,
-    /// Disks keep what they are told to forget, and the keystore its key.
+    /// Disks keep what they are told to forget.
     DisksForgetNothing,
+    /// The keystore keeps every key that it ever had: an old disk opens what was closed.
+    KeysAreKept,
     /// One phone writes behind the others' backs once all agree.
     SecretWriter,
 }
 
-/// How a play ended.
+/// How a play went.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Outcome {
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// Whether all agreed before. Only a seat that goes back to an older state with its keys, or runs twice with them, may keep them
+    /// from it: it says two things in one place, and half of the others have heard the one, half the other.
+    pub has_agreed: bool,
+}
+
+/// How a talk ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum End {
     /// All that were left agreed.
     Closed,
     /// Somebody's consent could not be had any more (its keys were lost and nobody could let it back in): its time ran out.
@@ -157,6 +169,8 @@ struct Play {
     closed: BTreeSet<usize>,
     /// Somebody's keys may be gone for good.
     has_lost_keys: bool,
+    /// A seat has gone back to an older state with its keys, or runs twice with them: it may say two things in one place.
+    may_contradict: bool,
     next: u64,
 }
 
@@ -171,11 +185,11 @@ pub fn play(schedule: &Schedule, sabotage: Sabotage) -> Result<Outcome, String> 
         play.watch()?;
     }
     play.make_peace();
-    play.agree(sabotage)?;
-    let outcome = play.close()?;
+    let has_agreed = play.agree(sabotage)?;
+    let end = play.close()?;
     play.leave_nothing()?;
     play.put_everything_back()?;
-    Ok(outcome)
+    Ok(Outcome { end, has_agreed })
 }
 
 impl Play {
@@ -188,6 +202,7 @@ impl Play {
         }
         for phone in 0..=people {
             network.phones[phone].disk.forgets_nothing = sabotage == Sabotage::DisksForgetNothing;
+            network.phones[phone].disk.keeps_keys = sabotage == Sabotage::KeysAreKept;
         }
         for phone in 0..people {
             // Everybody has links, and some have the relay too.
@@ -201,7 +216,7 @@ impl Play {
         assert!(came, "the card reaches everybody");
         let images = vec![Vec::new(); people + 1];
         let (away, closed) = (BTreeSet::new(), BTreeSet::new());
-        let mut play = Play { network, people, card, images, away, closed, has_lost_keys: false, next: 0 };
+        let mut play = Play { network, people, card, images, away, closed, has_lost_keys: false, may_contradict: false, next: 0 };
         (1..usize::from(schedule.seats_min)).for_each(|guest| play.take(Step::TakeSeat(guest)));
         if schedule.opens_first {
             let all = usize::from(schedule.seats_min);
@@ -277,7 +292,7 @@ impl Play {
     fn put_back(&mut self, phone: usize) {
         let Some(image) = self.images[phone].last().cloned() else { return };
         self.network.crash(phone, None);
-        self.network.phones[phone].disk.put_back(&image);
+        self.may_contradict |= self.network.phones[phone].disk.put_back(&image);
         self.network.restart(phone);
         self.has_lost_keys = true;
     }
@@ -286,8 +301,9 @@ impl Play {
         let spare = self.people;
         self.network.crash(spare, None);
         let mut disk = std::mem::take(&mut self.network.phones[spare].disk);
-        disk.copy_of(&self.network.phones[phone].disk, same_machine);
-        disk.forgets_nothing = self.network.phones[phone].disk.forgets_nothing;
+        self.may_contradict |= disk.copy_of(&self.network.phones[phone].disk, same_machine);
+        let original = &self.network.phones[phone].disk;
+        (disk.forgets_nothing, disk.keeps_keys) = (original.forgets_nothing, original.keeps_keys);
         self.network.phones[spare].disk = disk;
         self.network.restart(spare);
         self.closed.remove(&spare);
@@ -347,9 +363,10 @@ impl Play {
     }
 
     /// All that have the room open come to see the same.
-    fn agree(&mut self, sabotage: Sabotage) -> Result<(), String> {
+    fn agree(&mut self, sabotage: Sabotage) -> Result<bool, String> {
         let mut last = Ok(());
-        for _ in 0..360 {
+        let patience = if self.may_contradict { 24 } else { 360 };
+        for _ in 0..patience {
             self.pass(S(5))?;
             let rooms = self.open_rooms();
             last = agreed(&self.network, &rooms).and_then(|()| self.is_complete(&rooms));
@@ -358,12 +375,15 @@ impl Play {
                     (0..=self.people).filter(|other| *other != phone).for_each(|other| self.network.separate(phone, other));
                     self.network.set_online(phone, false);
                     let _refused = self.network.with(phone, |node| node.say(talk, "behind their backs"));
-                    return agreed(&self.network, &self.open_rooms());
+                    agreed(&self.network, &self.open_rooms())?;
                 }
-                return Ok(());
+                return Ok(true);
             }
         }
-        last.map_err(|why| format!("does not converge: {why}"))
+        match last {
+            Err(why) if !self.may_contradict => Err(format!("does not converge: {why}")),
+            _ => Ok(false),
+        }
     }
 
     /// Whether everybody who sits in the room has it open.
@@ -378,7 +398,7 @@ impl Play {
         }
     }
 
-    fn close(&mut self) -> Result<Outcome, String> {
+    fn close(&mut self) -> Result<End, String> {
         // Who lost its keys and finds nobody to let it back in cannot agree: then only time ends the talk.
         let patience = if self.has_lost_keys { 30 } else { 260 };
         for _ in 0..patience {
@@ -400,9 +420,9 @@ impl Play {
             (0..=self.people).any(|phone| self.network.node(phone).receipts().iter().any(|receipt| receipt.ending == ending))
         };
         Ok(match (ended(Ending::Closed), ended(Ending::Expired)) {
-            (true, _) => Outcome::Closed,
-            (false, true) => Outcome::Expired,
-            (false, false) => Outcome::NeverOpen,
+            (true, _) => End::Closed,
+            (false, true) => End::Expired,
+            (false, false) => End::NeverOpen,
         })
     }
 
@@ -434,7 +454,7 @@ impl Play {
             for image in std::mem::take(&mut self.images[phone]) {
                 self.images[phone] = vec![image];
                 self.put_back(phone);
-                self.search()?;
+                self.watch()?;
                 self.pass(S(20))?;
                 self.search()?;
             }

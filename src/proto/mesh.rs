@@ -389,7 +389,9 @@ mod tests {
     fn a_full_memory_still_takes_what_is_not_crowded() {
         let rng = &mut Rng::new([5; 32]);
         let mut mesh = Mesh::default();
-        [1, 2].map(|link| mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]));
+        for link in 1..3 {
+            mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]);
+        }
         let parcel = parcel(rng, true);
         for flood in 0..SEEN_MAX as u32 + 10 {
             // Parcels in all but the making: each has another expiry.
@@ -428,7 +430,9 @@ mod tests {
     fn what_comes_in_a_crowd_is_passed_on_at_leisure() {
         let rng = &mut Rng::new([7; 32]);
         let mut mesh = Mesh::default();
-        [1, 2].map(|link| mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]));
+        for link in 1..3 {
+            mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]);
+        }
         let mut sent = 0;
         for _ in 0..5_000 {
             let parcel = parcel(rng, false);
