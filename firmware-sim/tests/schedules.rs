@@ -2,7 +2,10 @@
 //! the close, and after it nothing is reopened and no text is left.
 //!
 //! `ALCOVE_SCHEDULES=n` plays so many (a million: `ALCOVE_SCHEDULES=1000000 cargo test --release --workspace --test schedules`);
-//! `ALCOVE_SEED=n` plays one, with `ALCOVE_SHRINK=1` it is shrunk.
+//! `ALCOVE_SEED=n` plays one, with `ALCOVE_SHRINK=1` it is shrunk; `ALCOVE_FAILURES=n` goes on until so many fail.
+//!
+//! A seat that goes back to an older state with its keys, or runs twice with them, may say two things in one place. Then the others need
+//! not agree before the end (how often they do not is printed); everything else holds for it too.
 
 use firmware_sim::failure::{number, report, verdict};
 use firmware_sim::schedule::{End, Outcome, Sabotage, Schedule, Step, play};
@@ -10,8 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A hundredth of what is to hold.
-const SCHEDULES: u64 = 10_000;
+/// What a debug build plays in a minute or two.
+const SCHEDULES: u64 = 200;
 
 fn check(seed: u64, sabotage: Sabotage) -> Result<Outcome, String> {
     let schedule = Schedule::of(seed);
@@ -56,6 +59,7 @@ fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reope
         }
     });
     let failed = failed.into_inner().unwrap();
+    eprintln!("{:?} in {:?}", outcomes.lock().unwrap(), began.elapsed());
     if failed.len() > 1 {
         failed.iter().for_each(|(seed, why)| eprintln!("seed {seed}: {why}"));
     }
