@@ -38,13 +38,23 @@ pub struct Disk {
     pub writes: u64,
     /// A control: a disk that keeps what it is told to forget.
     pub forgets_nothing: bool,
+    /// A control: a keystore that keeps every key.
+    pub keeps_keys: bool,
 }
 
 impl Default for Disk {
     fn default() -> Disk {
         let keystore = Keystore::default();
         let generation = keystore.make();
-        Disk { records: BTreeMap::new(), forgotten: BTreeSet::new(), generation, keystore, writes: 0, forgets_nothing: false }
+        Disk {
+            records: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            generation,
+            keystore,
+            writes: 0,
+            forgets_nothing: false,
+            keeps_keys: false,
+        }
     }
 }
 
@@ -120,21 +130,22 @@ impl Disk {
         Image { records: self.records.clone(), forgotten: self.forgotten.clone(), generation: self.generation }
     }
 
-    /// An older copy takes the place of what lies on the disk. The keystore stays as it is.
-    pub fn put_back(&mut self, image: &Image) {
+    /// An older copy takes the place of what lies on the disk. The keystore stays as it is. Says whether it opens talks there.
+    pub fn put_back(&mut self, image: &Image) -> bool {
         (self.records, self.forgotten) = (image.records.clone(), image.forgotten.clone());
         self.generation = image.generation;
+        self.holds_talks() && self.keystore.has(self.generation)
     }
 
     /// This phone gets a copy of another's profile: on the same machine, or on one of its own, where no key of it is.
-    pub fn copy_of(&mut self, other: &Disk, same_machine: bool) {
-        if same_machine {
-            self.keystore = other.keystore.clone();
+    /// Says whether it opens talks there.
+    pub fn copy_of(&mut self, other: &Disk, same_machine: bool) -> bool {
+        let mut image = other.image();
+        match same_machine {
+            true => self.keystore = other.keystore.clone(),
+            false => image.generation = 0,
         }
-        self.put_back(&other.image());
-        if !same_machine {
-            self.generation = 0;
-        }
+        self.put_back(&image)
     }
 
     /// Whether any record of any talk is left.
@@ -156,7 +167,9 @@ impl Disk {
 
     /// What is left is wrapped under a fresh key, and the old one is destroyed.
     fn next_generation(&mut self) {
-        self.keystore.forget(self.generation);
+        if !self.keeps_keys {
+            self.keystore.forget(self.generation);
+        }
         self.generation = self.keystore.make();
     }
 }

@@ -3,8 +3,9 @@
 
 use crate::checker::agreed;
 use crate::disk::Image;
-use crate::network::{Faults, Network};
+use crate::network::{Faults, Network, START};
 use crate::scenario::{S, post, terms, view};
+use alcove::proto::board::Terms;
 use alcove::proto::id::{CardId, TalkId};
 use alcove::proto::node::view::State;
 use alcove::proto::notes::Edit;
@@ -82,20 +83,32 @@ pub struct Schedule {
 pub enum Sabotage {
     /// Nothing.
     None,
-    /// Disks keep what they are told to forget, and the keystore its key.
+    /// Disks keep what they are told to forget.
     DisksForgetNothing,
+    /// The keystore keeps every key that it ever had: an old disk opens what was closed.
+    KeysAreKept,
     /// One phone writes behind the others' backs once all agree.
     SecretWriter,
 }
 
-/// How a play ended.
+/// How a play went.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Outcome {
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// Whether all agreed before. Only a seat that goes back to an older state with its keys, or runs twice with them, may keep them
+    /// from it: it says two things in one place, and half of the others have heard the one, half the other.
+    pub has_agreed: bool,
+}
+
+/// How a talk ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum End {
     /// All that were left agreed.
     Closed,
     /// Somebody's consent could not be had any more (its keys were lost and nobody could let it back in): its time ran out.
     Expired,
-    /// No room was open when peace came: it was never founded, or everybody had left.
+    /// It was never founded, or everybody had left.
     NeverOpen,
 }
 
@@ -156,6 +169,8 @@ struct Play {
     closed: BTreeSet<usize>,
     /// Somebody's keys may be gone for good.
     has_lost_keys: bool,
+    /// A seat has gone back to an older state with its keys, or runs twice with them: it may say two things in one place.
+    may_contradict: bool,
     next: u64,
 }
 
@@ -170,11 +185,11 @@ pub fn play(schedule: &Schedule, sabotage: Sabotage) -> Result<Outcome, String> 
         play.watch()?;
     }
     play.make_peace();
-    play.agree(sabotage)?;
-    let outcome = play.close()?;
+    let has_agreed = play.agree(sabotage)?;
+    let end = play.close()?;
     play.leave_nothing()?;
     play.put_everything_back()?;
-    Ok(outcome)
+    Ok(Outcome { end, has_agreed })
 }
 
 impl Play {
@@ -187,18 +202,21 @@ impl Play {
         }
         for phone in 0..=people {
             network.phones[phone].disk.forgets_nothing = sabotage == Sabotage::DisksForgetNothing;
+            network.phones[phone].disk.keeps_keys = sabotage == Sabotage::KeysAreKept;
         }
         for phone in 0..people {
             // Everybody has links, and some have the relay too.
             network.set_online(phone, phone % 2 == schedule.seed as usize % 2);
             (0..phone).for_each(|other| network.connect(other, phone));
         }
-        let (_, card) = post(&mut network, 0, terms(schedule.seats_min, 6));
+        // It ends in an hour by itself: so long at most lives a talk whose people cannot agree any more.
+        let terms = Terms { expires_hours: START.hours() + 1, ..terms(schedule.seats_min, 6) };
+        let (_, card) = post(&mut network, 0, terms);
         let came = network.run_until(S(30), |n| (0..people).all(|phone| !n.node(phone).board().is_empty()));
         assert!(came, "the card reaches everybody");
         let images = vec![Vec::new(); people + 1];
         let (away, closed) = (BTreeSet::new(), BTreeSet::new());
-        let mut play = Play { network, people, card, images, away, closed, has_lost_keys: false, next: 0 };
+        let mut play = Play { network, people, card, images, away, closed, has_lost_keys: false, may_contradict: false, next: 0 };
         (1..usize::from(schedule.seats_min)).for_each(|guest| play.take(Step::TakeSeat(guest)));
         if schedule.opens_first {
             let all = usize::from(schedule.seats_min);
@@ -274,7 +292,7 @@ impl Play {
     fn put_back(&mut self, phone: usize) {
         let Some(image) = self.images[phone].last().cloned() else { return };
         self.network.crash(phone, None);
-        self.network.phones[phone].disk.put_back(&image);
+        self.may_contradict |= self.network.phones[phone].disk.put_back(&image);
         self.network.restart(phone);
         self.has_lost_keys = true;
     }
@@ -283,8 +301,9 @@ impl Play {
         let spare = self.people;
         self.network.crash(spare, None);
         let mut disk = std::mem::take(&mut self.network.phones[spare].disk);
-        disk.copy_of(&self.network.phones[phone].disk, same_machine);
-        disk.forgets_nothing = self.network.phones[phone].disk.forgets_nothing;
+        self.may_contradict |= disk.copy_of(&self.network.phones[phone].disk, same_machine);
+        let original = &self.network.phones[phone].disk;
+        (disk.forgets_nothing, disk.keeps_keys) = (original.forgets_nothing, original.keeps_keys);
         self.network.phones[spare].disk = disk;
         self.network.restart(spare);
         self.closed.remove(&spare);
@@ -344,9 +363,10 @@ impl Play {
     }
 
     /// All that have the room open come to see the same.
-    fn agree(&mut self, sabotage: Sabotage) -> Result<(), String> {
+    fn agree(&mut self, sabotage: Sabotage) -> Result<bool, String> {
         let mut last = Ok(());
-        for _ in 0..360 {
+        let patience = if self.may_contradict { 24 } else { 360 };
+        for _ in 0..patience {
             self.pass(S(5))?;
             let rooms = self.open_rooms();
             last = agreed(&self.network, &rooms).and_then(|()| self.is_complete(&rooms));
@@ -355,12 +375,15 @@ impl Play {
                     (0..=self.people).filter(|other| *other != phone).for_each(|other| self.network.separate(phone, other));
                     self.network.set_online(phone, false);
                     let _refused = self.network.with(phone, |node| node.say(talk, "behind their backs"));
-                    return agreed(&self.network, &self.open_rooms());
+                    agreed(&self.network, &self.open_rooms())?;
                 }
-                return Ok(());
+                return Ok(true);
             }
         }
-        last.map_err(|why| format!("does not converge: {why}"))
+        match last {
+            Err(why) if !self.may_contradict => Err(format!("does not converge: {why}")),
+            _ => Ok(false),
+        }
     }
 
     /// Whether everybody who sits in the room has it open.
@@ -375,26 +398,32 @@ impl Play {
         }
     }
 
-    fn close(&mut self) -> Result<Outcome, String> {
-        let was_open = !self.open_rooms().is_empty();
-        for _ in 0..260 {
+    fn close(&mut self) -> Result<End, String> {
+        // Who lost its keys and finds nobody to let it back in cannot agree: then only time ends the talk.
+        let patience = if self.has_lost_keys { 30 } else { 260 };
+        for _ in 0..patience {
+            if self.open_rooms().is_empty() {
+                break;
+            }
             for (phone, talk) in self.open_rooms() {
                 let _voted = self.network.with(phone, |node| node.close(talk));
             }
             self.pass(S(5))?;
-            if self.open_rooms().is_empty() {
-                let closed = if was_open { Outcome::Closed } else { Outcome::NeverOpen };
-                return Ok(closed);
-            }
         }
-        if !self.has_lost_keys {
-            return Err(format!("does not close: {:?}", self.state()));
+        if !self.open_rooms().is_empty() && self.has_lost_keys {
+            self.pass(S(3_700))?;
         }
-        self.pass(S(11 * 3_600))?;
-        match self.open_rooms().is_empty() {
-            true => Ok(Outcome::Expired),
-            false => Err(format!("does not expire: {:?}", self.state())),
+        if !self.open_rooms().is_empty() {
+            return Err(format!("does not end: {:?}", self.state()));
         }
+        let ended = |ending: Ending| {
+            (0..=self.people).any(|phone| self.network.node(phone).receipts().iter().any(|receipt| receipt.ending == ending))
+        };
+        Ok(match (ended(Ending::Closed), ended(Ending::Expired)) {
+            (true, _) => End::Closed,
+            (false, true) => End::Expired,
+            (false, false) => End::NeverOpen,
+        })
     }
 
     fn leave_nothing(&mut self) -> Result<(), String> {
@@ -425,7 +454,7 @@ impl Play {
             for image in std::mem::take(&mut self.images[phone]) {
                 self.images[phone] = vec![image];
                 self.put_back(phone);
-                self.search()?;
+                self.watch()?;
                 self.pass(S(20))?;
                 self.search()?;
             }

@@ -158,6 +158,22 @@ fn one_who_leaves_without_a_network_and_is_switched_off_is_still_heard_of_later(
     assert_gone(&mut network, &all(&talks)[..3], &[], 30);
 }
 
+#[test]
+fn one_who_left_takes_a_seat_again_and_closes_with_the_others() {
+    let (mut network, mut talks) = linked_room(20, 4);
+    let card = network.node(0).board()[0].card;
+    network.with(3, |node| node.leave(talks[3])).unwrap();
+    network.run(S(5));
+    talks[3] = network.with(3, |node| node.take_seat(card)).unwrap();
+    let is_back = network.run_until(S(30), |n| view(n, 3, talks[3]).is_some_and(|view| view.room.is_some()));
+    assert!(is_back, "{:?}", view(&network, 3, talks[3]));
+    network.with(3, |node| node.say(talks[3], "back again")).unwrap();
+    assert!(network.run_until(S(10), |n| (0..4).all(|p| said(n, p, talks[p]) == ["back again"])));
+    close(&mut network, &talks, &[0, 1, 2, 3]);
+    assert_gone(&mut network, &all(&talks), &["back again"], 30);
+    assert_eq!(network.node(3).receipts().len(), 2, "it left once and closed once");
+}
+
 // ---- being away --------------------------------------------------------------------------------------------------------------------
 
 /// Four agree, and one of them is away when the last one does.

@@ -308,7 +308,9 @@ impl Count {
             self.by_crowd.iter_mut().for_each(|count| *count /= 2);
         }
         let calm = &mut self.by_crowd[..=usize::from(said.min(CROWD_MAX))];
-        calm.iter_mut().rev().take(1).for_each(|count| *count = count.saturating_add(1));
+        if let Some(count) = calm.last_mut() {
+            *count = count.saturating_add(1);
+        }
         let brought: u32 = calm.iter().fold(0, |sum, count| sum.saturating_add(*count));
         said.max(brought.max(1).ilog2() as u8).min(CROWD_MAX)
     }
@@ -472,5 +474,68 @@ mod tests {
         }
         assert!(mesh.carried().1 <= CARRIED_BYTES_MAX);
         assert!(honest.iter().all(|parcel| mesh.carried.get(&parcel.id()).is_some()));
+    }
+
+    #[test]
+    fn a_full_memory_still_takes_what_is_not_crowded() {
+        let rng = &mut Rng::new([5; 32]);
+        let mut mesh = Mesh::default();
+        for link in 1..3 {
+            mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]);
+        }
+        let parcel = parcel(rng, true);
+        for flood in 0..SEEN_MAX as u32 + 10 {
+            // Parcels in all but the making: each has another expiry.
+            let mut bytes = parcel.as_bytes().to_vec();
+            bytes[2..6].copy_from_slice(&(2_000 + flood).to_be_bytes());
+            mesh.receive(rng, Instant(1), WALL, Some(LinkId(1)), Kind::Sealed, &Parcel::decode(bytes).unwrap());
+        }
+        assert_eq!(mesh.seen.len(), SEEN_MAX);
+        let honest = self::parcel(rng, false);
+        let (taken, sent) = mesh.receive(rng, Instant(1), WALL, Some(LinkId(2)), Kind::Sealed, &honest).unwrap();
+        assert!(taken.crowd() <= EAGER_CROWD_MAX && sent.len() == 1, "and passes it on");
+    }
+
+    #[test]
+    fn who_breaks_its_link_and_comes_back_does_not_begin_anew() {
+        let rng = &mut Rng::new([6; 32]);
+        let mut mesh = Mesh::default();
+        let mut last = 0;
+        for link in 1..=100 {
+            mesh.link_up(Instant(0), LinkId(link), [1; 32]);
+            for _ in 0..50 {
+                let parcel = parcel(rng, true);
+                last = mesh.receive(rng, Instant(1), WALL, Some(LinkId(link)), Kind::Sealed, &parcel).unwrap().0.crowd();
+            }
+            mesh.link_down(LinkId(link));
+        }
+        assert_eq!(last, 12, "five thousand parcels, over however many links");
+        mesh.link_up(Instant(0), LinkId(101), [1; 32]);
+        mesh.link_up(Instant(0), LinkId(102), [2; 32]);
+        let honest = parcel(rng, true);
+        let (honest, _) = mesh.receive(rng, Instant(1), WALL, Some(LinkId(102)), Kind::Sealed, &honest).unwrap();
+        assert_eq!(honest.crowd(), 0, "control: another place is another's");
+    }
+
+    #[test]
+    fn what_comes_in_a_crowd_is_passed_on_at_leisure() {
+        let rng = &mut Rng::new([7; 32]);
+        let mut mesh = Mesh::default();
+        for link in 1..3 {
+            mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]);
+        }
+        let mut sent = 0;
+        for _ in 0..5_000 {
+            let parcel = parcel(rng, false);
+            sent += mesh.receive(rng, Instant(1), WALL, Some(LinkId(1)), Kind::Sealed, &parcel).unwrap().1.len();
+        }
+        assert_eq!(sent, 2_047, "at once while the crowd is small");
+        let round = mesh.hear(rng, LinkId(2), &Control::Have { short_ids: Vec::new(), last: true });
+        let crowded = round.iter().filter(|(_, frame)| matches!(frame, Frame::Parcel(parcel) if parcel.crowd() > EAGER_CROWD_MAX));
+        assert_eq!((crowded.count(), round.len()), (CROWDED_PER_ROUND_MAX, 2_047 + CROWDED_PER_ROUND_MAX));
+        let later = Instant(0) + CROWD_HALF_LIFE * 20;
+        let parcel = parcel(rng, false);
+        let (calm, _) = mesh.receive(rng, later, WALL, Some(LinkId(1)), Kind::Sealed, &parcel).unwrap();
+        assert_eq!(calm.crowd(), 0, "a flood that is over is forgotten");
     }
 }

@@ -134,7 +134,12 @@ impl Node {
             }
             Reader::Receipt(talk) => {
                 let token: [u8; 16] = decode(message, "confirmation")?;
-                self.confirm(talk, &token, (via == Via::Link).then_some(parcel));
+                // Who left and came back has two receipts of one talk.
+                let marker = self.receipts.get(&talk).map(|receipt| receipt.afterlife.marker);
+                let same = self.receipts.iter().filter(|(_, receipt)| Some(receipt.afterlife.marker) == marker);
+                for talk in same.map(|(id, _)| *id).collect::<Vec<_>>() {
+                    self.confirm(talk, &token, (via == Via::Link).then_some(parcel));
+                }
                 Ok(())
             }
             Reader::Report => self.read_report(message),

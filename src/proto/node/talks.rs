@@ -8,7 +8,7 @@ use crate::proto::error::Fault;
 use crate::proto::id::{CardId, JobId, SeatId, Source, TalkId};
 use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
-use crate::proto::talk::close::Ending;
+use crate::proto::talk::close::{Ending, Receipt};
 use crate::proto::talk::entry::{Body, SeatNumber};
 use crate::proto::talk::room::{Effect, Room};
 use crate::proto::talk::seats::{Answered, Errand, Founding, Waiting};
@@ -109,7 +109,10 @@ impl Node {
                 let joined = self.with_cx(|_, cx| Room::join(cx, talk, group, keys, &state));
                 match joined {
                     Some(Ok((room, state))) => {
-                        let is_over = self.receipts.values().any(|receipt| receipt.afterlife.marker == room.afterlife().marker);
+                        // Who left, or was removed, may come back while it goes on; what was closed is over for everybody.
+                        let ended = |receipt: &Receipt| matches!(receipt.ending, Ending::Closed | Ending::Expired);
+                        let marker = room.afterlife().marker;
+                        let is_over = self.receipts.values().any(|receipt| ended(receipt) && receipt.afterlife.marker == marker);
                         if is_over {
                             return self.fault("a welcome", Fault::OutOfPlace("closed talk"));
                         }
