@@ -9,6 +9,9 @@ use alcove::proto::notes;
 /// The members of a room: phone, and the talk's name there.
 pub type Members<'a> = &'a [(usize, TalkId)];
 
+/// Words by seat.
+type Said = [(u8, String)];
+
 /// What must be equal on all members.
 #[derive(Debug)]
 struct Common {
@@ -34,9 +37,7 @@ pub fn converged(network: &Network, members: Members<'_>) -> Result<(), String> 
 /// A sentence about the first difference.
 pub fn agreed(network: &Network, members: Members<'_>) -> Result<(), String> {
     compare(network, members, |one, other| {
-        let of = |said: &[(u8, String)], seat| {
-            said.iter().filter(|(by, _)| *by == seat).map(|(_, text)| text.clone()).collect::<Vec<_>>()
-        };
+        let of = |said: &Said, seat| said.iter().filter(|(by, _)| *by == seat).map(|(_, text)| text.clone()).collect::<Vec<_>>();
         (0..u8::MAX).all(|seat| {
             let (one, other) = (of(one, seat), of(other, seat));
             one.ends_with(&other) || other.ends_with(&one)
@@ -44,11 +45,7 @@ pub fn agreed(network: &Network, members: Members<'_>) -> Result<(), String> {
     })
 }
 
-fn compare(
-    network: &Network,
-    members: Members<'_>,
-    same_words: fn(&[(u8, String)], &[(u8, String)]) -> bool,
-) -> Result<(), String> {
+fn compare(network: &Network, members: Members<'_>, same_words: fn(&Said, &Said) -> bool) -> Result<(), String> {
     let mut first: Option<(usize, Common)> = None;
     for (phone, talk) in members {
         let room = view(network, *phone, *talk).and_then(|view| view.room).ok_or(format!("phone {phone} has no open room"))?;

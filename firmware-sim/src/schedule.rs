@@ -318,7 +318,7 @@ impl Play {
                 self.network.connect(phone, other);
             }
         }
-        self.network.set_online(phone, phone % 2 == 0);
+        self.network.set_online(phone, phone.is_multiple_of(2));
     }
 
     /// Whoever has seen the end never sees the talk again.

@@ -164,7 +164,7 @@ mod tests {
         shelf.put(1, (), own);
         shelf.put(2, (), own);
         assert!(!shelf.put(3, (), tag(1, 0, 99)));
-        assert!(shelf.put(4, (), own) && shelf.len() == 2);
+        assert!(shelf.put(4, (), Tag { until: 2, ..own }) && shelf.len() == 2, "and among its own what is over first");
     }
 
     #[test]
