@@ -118,7 +118,7 @@ fn hostile_close() -> Story {
         lie(Lie::TwoVotes(1, 0)),
     ];
     let steps = [Sync(0), Sync(1), Close(1)].into_iter().chain(time).chain(lies).collect();
-    Story::new(world, 4, steps, vec![A_CLOSE_BY_ONE, A_LAPSE, A_LAPSE_ALONE]).with_hostile(0b100)
+    Story::new(world, 3, steps, vec![A_CLOSE_BY_ONE, A_LAPSE, A_LAPSE_ALONE]).with_hostile(0b100)
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn orphans() -> World {
 #[test]
 fn model_of_a_succession() {
     let steps = vec![Sync(1), Sync(2), Sync(3), Say(3), Restart(2), Pass(61, 0), Leave(1)];
-    walk("succession", Story::new(orphans(), 4, steps, vec![A_SECOND_TERM]));
+    walk("succession", Story::new(orphans(), 3, steps, vec![A_SECOND_TERM]));
 }
 
 #[test]
