@@ -171,7 +171,7 @@ impl World {
     /// How many have opened their contribution as far as any device knows: the host counts itself and those it heard.
     pub fn gathered(&self) -> usize {
         let opened = |phone: &Phone| match phone.stage() {
-            Some(Stage::Open(room)) => room.leaves(),
+            Some(Stage::Open(room)) => room.roster().seats().count(),
             Some(Stage::Hosting(hosting)) => hosting.opened(),
             Some(Stage::Drafted(_) | Stage::Waiting(_)) | None => 0,
         };

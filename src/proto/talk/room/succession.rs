@@ -85,8 +85,8 @@ pub(super) struct Succession {
     is_needed: bool,
     /// The newest founded term that we are not part of,
     missed: Option<Ballot>,
-    /// and what we ask to follow with: the same each time, so that whichever answer comes fits.
-    late: Option<Grant>,
+    /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
+    own: Option<Grant>,
     next_try: Option<Instant>,
 }
 
@@ -175,12 +175,16 @@ impl Room {
     }
 
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
+        if let Some(own) = self.meta.succession.own.as_ref().filter(|own| own.ballot == ballot) {
+            return Some(own.clone());
+        }
         let key_package = self.keys.key_package(cx.rng).ok()?;
-        self.meta.succession.promised = Some(ballot);
+        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
+        let grant = Grant { ballot, seat: self.meta.me, key_package, signature };
+        (self.meta.succession.promised, self.meta.succession.own) = (Some(ballot), Some(grant.clone()));
         cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         self.persist(cx);
-        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
-        Some(Grant { ballot, seat: self.meta.me, key_package, signature })
+        Some(grant)
     }
 
     fn holds(&self, grant: &Grant) -> bool {
@@ -291,10 +295,7 @@ impl Room {
     /// A term was founded without us: ask its chair to let us in.
     fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
-        let known = self.meta.succession.late.take().filter(|grant| grant.ballot == ballot);
-        if let Some(grant) = known.or_else(|| self.grant(cx, ballot)) {
-            self.meta.succession.late = Some(grant.clone());
-            self.persist(cx);
+        if let Some(grant) = self.grant(cx, ballot) {
             self.post_step_from(cx, ballot.after, &Step::Late(grant));
         }
     }

@@ -117,11 +117,6 @@ impl Room {
         self.certificate().is_some()
     }
 
-    /// The seats that this device's group is shared with.
-    pub(crate) fn leaves(&self) -> usize {
-        self.group.roster().len()
-    }
-
     /// Proposals that this seat said are over.
     pub(crate) fn retracted(&self) -> BTreeSet<ProposalId> {
         let own = self.log.entries().filter(|entry| entry.seat == self.meta.me);
