@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 /// Reports that were opened here, and the key that opens more.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Reports {
     door: Option<Door>,
     opened: BTreeMap<[u8; 16], Report>,

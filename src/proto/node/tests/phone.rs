@@ -243,6 +243,7 @@ impl Clone for Node {
             talks: self.talks.clone(),
             notes: self.notes.clone(),
             receipts: self.receipts.clone(),
+            reports: self.reports.clone(),
             table: Table::default(),
             animated: fountain::Receiver::default(),
             assemblers: self.assemblers.clone(),
