@@ -4,5 +4,6 @@
 pub mod checker;
 pub mod disk;
 pub mod network;
+pub mod onlooker;
 pub mod relay;
 pub mod scenario;

@@ -4,6 +4,7 @@
 //! do; what was under way when it breaks is lost.
 
 use crate::disk::Disk;
+use crate::onlooker::Onlooker;
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
 use alcove::proto::id::{DialId, LinkId};
@@ -86,6 +87,10 @@ pub struct Network {
     pub faults: Faults,
     /// Every byte that went over a link or to the relay, from whom and when, hashed: equal for equal seeds.
     pub trace: [u8; 32],
+    /// Hears what phones pass on, without a seat in any talk.
+    pub onlooker: Onlooker,
+    /// Bytes that went over links between phones, in whole cells.
+    pub bytes_sent: u64,
     pack: SignedPack,
     rng: Rng,
     now: Instant,
@@ -111,6 +116,8 @@ impl Network {
             relay: Relay::default(),
             faults: Faults::default(),
             trace: [0; 32],
+            onlooker: Onlooker::default(),
+            bytes_sent: 0,
             pack,
             rng,
             now: Instant(0),
@@ -192,6 +199,14 @@ impl Network {
                 self.connect(a, b);
             }
         }
+    }
+
+    /// Puts the onlooker in reach of a phone, as one more neighbour.
+    pub fn overhear(&mut self, phone: usize) {
+        let link = LinkId(self.next_link);
+        self.next_link += 2;
+        self.onlooker.accept(self.now, &self.pack.event().0, phone, link);
+        self.tell(phone, Duration::ZERO, Input::LinkUp { link, origin: Origin::Found });
     }
 
     /// Breaks the links between two phones that stay in reach of each other.
@@ -304,6 +319,7 @@ impl Network {
             Happening::Input { phone, life, input } if self.lives[phone] == life => {
                 if let Input::Received { link, .. } = &input
                     && !self.links.contains_key(link)
+                    && !self.onlooker.holds(*link)
                 {
                     return;
                 }
@@ -433,7 +449,11 @@ impl Network {
     }
 
     fn deliver(&mut self, link: LinkId, bytes: Vec<u8>) {
+        if let Some((phone, bytes)) = self.onlooker.hear(&mut self.rng, link, &bytes) {
+            self.tell(phone, Duration::ZERO, Input::Received { link, bytes });
+        }
         let Some((from, to, twin)) = self.links.get(&link).copied() else { return };
+        self.bytes_sent += bytes.len() as u64;
         self.note(self.owner(link), &bytes);
         let delay = self.rng.between(self.faults.delay.0, self.faults.delay.1);
         let last = self.last_delivery.get(&link).copied().unwrap_or_default();
