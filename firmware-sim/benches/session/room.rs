@@ -40,6 +40,11 @@ pub fn changes(entries: &Entries) -> Vec<Change> {
     entries.values().filter_map(change).collect()
 }
 
+/// What these entries are before they are sealed.
+pub fn plain(entries: &Entries) -> u64 {
+    entries.values().map(|entry| encode(&Item::Entry(entry.clone())).len() as u64).sum()
+}
+
 /// What each of these entries is as the content of parcels, sealed by itself.
 fn contents(entries: &Entries) -> Vec<usize> {
     let mut rng = Rng::new([1; 32]);
