@@ -7,6 +7,7 @@ pub mod failure;
 pub mod hostile;
 pub mod intruder;
 pub mod network;
+pub mod onlooker;
 pub mod phone;
 pub mod radio;
 pub mod relay;

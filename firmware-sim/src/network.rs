@@ -6,6 +6,7 @@
 mod intrusion;
 
 use crate::hostile::{Conduct, Hostile};
+use crate::onlooker::Onlooker;
 use crate::phone::Phone;
 use crate::radio::{Radio, Way};
 use crate::relay::Relay;
@@ -77,6 +78,10 @@ pub struct Network {
     pub trace: [u8; 32],
     /// Whether the trace is kept: it costs a tenth of the time.
     pub is_traced: bool,
+    /// Hears what phones pass on, without a seat in any talk.
+    pub onlooker: Onlooker,
+    /// Bytes that went over links between phones, in whole cells.
+    pub bytes_sent: u64,
     pack: SignedPack,
     rng: Rng,
     now: Instant,
@@ -104,6 +109,8 @@ impl Network {
             faults: Faults::default(),
             trace: [0; 32],
             is_traced: true,
+            onlooker: Onlooker::default(),
+            bytes_sent: 0,
             pack,
             rng,
             now: Instant(0),
@@ -184,6 +191,14 @@ impl Network {
                 self.connect(a, b);
             }
         }
+    }
+
+    /// Puts the onlooker in reach of a phone, as one more neighbour.
+    pub fn overhear(&mut self, phone: usize) {
+        let link = LinkId(self.next_link);
+        self.next_link += 2;
+        self.onlooker.accept(self.now, &self.pack.event().0, phone, link);
+        self.tell(phone, Duration::ZERO, Input::LinkUp { link, origin: Origin::Found });
     }
 
     /// Breaks the links between two phones that stay in reach of each other.
@@ -296,6 +311,7 @@ impl Network {
             Happening::Input { phone, life, input } if self.lives[phone] == life => {
                 if let Input::Received { link, .. } = &input
                     && !self.links.contains_key(link)
+                    && !self.onlooker.holds(*link)
                 {
                     return;
                 }
@@ -443,10 +459,14 @@ impl Network {
     }
 
     fn deliver(&mut self, link: LinkId, bytes: Vec<u8>) {
+        if let Some((phone, bytes)) = self.onlooker.hear(&mut self.rng, link, &bytes) {
+            self.tell(phone, Duration::ZERO, Input::Received { link, bytes });
+        }
         let Some((from, to, twin)) = self.links.get(&link).copied() else { return };
         if let Some(overheard) = self.overheard.get_mut(&twin) {
             return overheard.extend(bytes);
         }
+        self.bytes_sent += bytes.len() as u64;
         self.note(self.owner(link), &bytes);
         let (way, last) = self.ways.entry(link).or_default();
         let at = match &self.faults.radio {
