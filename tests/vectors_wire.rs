@@ -256,7 +256,7 @@ fn seats_and_entries(vectors: &mut Vectors) {
         ("change", Body::Change { generation: 1, bytes: vec![2; 3] }),
         ("place", Body::Place { at_table: true }),
         ("leave", Body::Leave { signature: goodbye }),
-        ("remove", Body::Remove { seat: 2 }),
+        ("remove", Body::Remove { seat: 2, signature: goodbye }),
         ("vouch", Body::Vouch { offer: vec![3; 3] }),
         ("propose", Body::Propose),
         ("vote", Body::Vote(vote)),

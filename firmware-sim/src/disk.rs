@@ -58,6 +58,16 @@ impl Default for Disk {
     }
 }
 
+impl Image {
+    /// The same phone as it was then, keystore included: where many plays begin alike.
+    pub fn revived(&self) -> Disk {
+        let keys = Keys { made: self.generation, alive: BTreeSet::from([self.generation]) };
+        let mut disk = Disk { keystore: Keystore(Rc::new(RefCell::new(keys))), ..Disk::default() };
+        disk.put_back(self);
+        disk
+    }
+}
+
 impl Keystore {
     fn make(&self) -> u64 {
         let mut keys = self.0.borrow_mut();

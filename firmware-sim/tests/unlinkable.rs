@@ -11,7 +11,7 @@ const WINDOW_BYTES: usize = 12;
 
 /// All that a phone remembers of a talk's keys: the seat's own, and what survives a reboot. Everything that others see of this seat is
 /// made from these.
-fn keys(network: &Network, phone: usize, talk: TalkId) -> Vec<u8> {
+fn keys(network: &mut Network, phone: usize, talk: TalkId) -> Vec<u8> {
     let is_key = |record: &&alcove::proto::io::Record| match record.scope {
         Scope::Talk(of) => of == talk && record.name == b"seat",
         Scope::Durable => record.name == [b"stub/", &talk.0[..]].concat(),
@@ -41,10 +41,10 @@ fn two_talks_of_one_phone_have_no_key_no_seat_and_no_persona_in_common() {
     let first = open(&mut network);
     let second = open(&mut network);
     for phone in 0..3 {
-        let (one, other) = (keys(&network, phone, first[phone]), keys(&network, phone, second[phone]));
+        let (one, other) = (keys(&mut network, phone, first[phone]), keys(&mut network, phone, second[phone]));
         assert!(windows(&one).is_disjoint(&windows(&other)), "phone {phone}");
         assert!(windows(&one).len() > 200, "control: there is something to compare");
-        let again = keys(&network, phone, first[phone]);
+        let again = keys(&mut network, phone, first[phone]);
         assert!(!windows(&one).is_disjoint(&windows(&again)), "control: a key that is used twice is seen");
 
         let seat = |talk| room(&network, phone, talk).seats.into_iter().find(|seat| seat.is_me).expect("we sit there");

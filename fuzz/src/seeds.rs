@@ -100,7 +100,7 @@ fn bodies(traffic: &Traffic) -> Vec<Vec<u8>> {
     let made = [
         Body::Place { at_table: true },
         Body::Leave { signature },
-        Body::Remove { seat: 2 },
+        Body::Remove { seat: 2, signature },
         Body::Vouch { offer: encode(&offer()) },
         Body::Propose,
         Body::Vote(vote),

@@ -94,7 +94,7 @@ fn play(seats: usize, minutes: u64) -> Session {
     let talks = open_room(&mut network, seats, seats as u8);
     // The beacons calm down before the session begins.
     network.run(S(120));
-    let known = entries(&network, 0, talks[0]);
+    let known = entries(&mut network, 0, talks[0]);
     network.onlooker.heard.clear();
     let (bytes_before, began, end) = (network.bytes_sent, network.now(), network.now() + S(60 * minutes));
 
@@ -110,7 +110,7 @@ fn play(seats: usize, minutes: u64) -> Session {
     let members: Vec<_> = talks.iter().copied().enumerate().collect();
     network.run_until(S(60), |n| converged(n, &members).is_ok());
     converged(&network, &members).expect("everybody has everything");
-    let mut new = entries(&network, 0, talks[0]);
+    let mut new = entries(&mut network, 0, talks[0]);
     new.retain(|place, _| !known.contains_key(place));
     let heard = Heard::of(heard.values(), &new);
     Session { seats, keys: keystrokes.len(), changes: changes(&new), heard, links }

@@ -6,7 +6,7 @@ use super::{pairwise, trace};
 use alcove::proto::config::{CELL_BYTES, CELL_CONTENT_BYTES};
 use alcove::proto::id::{LinkId, TalkId};
 use alcove::proto::io::Scope;
-use alcove::proto::mesh::{Mesh, Outgoing};
+use alcove::proto::mesh::{Kind, Mesh, Outgoing};
 use alcove::proto::notes::Edit;
 use alcove::proto::rng::Rng;
 use alcove::proto::secret::Key;
@@ -78,7 +78,7 @@ fn meet(document: &str, last: &[Patch], forgets: bool) -> Met {
 
     network.separate(0, 1);
     network.run(S(130));
-    let known = entries(&network, 1, talks[1]);
+    let known = entries(&mut network, 1, talks[1]);
     let written = |network: &Network| network.phones[0].disk.count(b"e/");
     let (mut cursor, all) = (0, written(&network) + MISSING);
     for (at, gone, come) in last {
@@ -96,8 +96,8 @@ fn meet(document: &str, last: &[Patch], forgets: bool) -> Met {
         network.restart(0);
         network.run(S(10));
     }
-    let old = saved(&network, 1, talks[1]);
-    let missed = missed(&network, talks[0], &known);
+    let old = saved(&mut network, 1, talks[1]);
+    let missed = missed(&mut network, talks[0], &known);
     // Phone 1 passes on to the onlooker what it did not know.
     network.overhear(1);
     network.run(S(5));
@@ -106,7 +106,7 @@ fn meet(document: &str, last: &[Patch], forgets: bool) -> Met {
     network.connect(0, 1);
     assert!(network.run_until(S(300), |n| both_agree(n, &talks)), "they agree again");
     let heard = Heard::of(network.onlooker.heard.values(), &missed);
-    let documents = (saved(&network, 0, talks[0]), old);
+    let documents = (saved(&mut network, 0, talks[0]), old);
     Met { heard, on_the_air: network.bytes_sent - before, missed, documents }
 }
 
@@ -115,7 +115,7 @@ fn both_agree(network: &Network, talks: &[TalkId]) -> bool {
     converged(network, &members).is_ok()
 }
 
-fn missed(network: &Network, talk: TalkId, known: &Entries) -> Entries {
+fn missed(network: &mut Network, talk: TalkId, known: &Entries) -> Entries {
     let mut all = entries(network, 0, talk);
     all.retain(|place, _| !known.contains_key(place));
     all
@@ -131,7 +131,7 @@ fn paste(network: &mut Network, talk: TalkId, document: &str) {
     }
 }
 
-fn saved(network: &Network, phone: usize, talk: TalkId) -> Automerge {
+fn saved(network: &mut Network, phone: usize, talk: TalkId) -> Automerge {
     let records = network.phones[phone].disk.records();
     let notes = records.iter().find(|record| record.scope == Scope::Talk(talk) && record.name == b"notes").expect("the notes");
     let (_, document): (u32, Vec<u8>) = decode(&notes.value, "notes").expect("what we saved");
@@ -189,11 +189,11 @@ fn reconcile(rng: &mut Rng, alice: &mut Mesh, bob: &mut Mesh, wall: WallTime) ->
             match &frame {
                 Frame::Parcel(parcel) => {
                     parcels += 1;
-                    mesh.receive(rng, Instant(0), wall, Some(link), parcel);
+                    mesh.receive(rng, Instant(0), wall, Some(link), Kind::Sealed, parcel);
                 }
                 Frame::Control(control) => {
                     words += cells_of(control);
-                    answers.extend(mesh.hear(rng, link, control));
+                    answers.extend(mesh.hear(rng, Instant(0), link, control));
                 }
             }
         }

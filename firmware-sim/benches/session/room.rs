@@ -20,7 +20,7 @@ pub type Entries = BTreeMap<(u8, u32), Entry>;
 pub type Change = (u8, Vec<u8>);
 
 /// All entries that a phone remembers.
-pub fn entries(network: &Network, phone: usize, talk: TalkId) -> Entries {
+pub fn entries(network: &mut Network, phone: usize, talk: TalkId) -> Entries {
     let records = network.phones[phone].disk.records().into_iter();
     let items = records.filter(|record| record.scope == Scope::Talk(talk) && record.name.starts_with(b"e/"));
     items

@@ -19,7 +19,7 @@ use alcove::proto::rng::Rng;
 use alcove::proto::secret::Key;
 use alcove::proto::time::{Duration, WallTime};
 use alcove::proto::wire::parcel::{ParcelKeys, Travel};
-use firmware_sim::disk::Disk;
+use firmware_sim::disk::Image;
 use firmware_sim::network::{Network, START};
 use firmware_sim::scenario::open_room;
 use std::collections::BTreeSet;
@@ -32,13 +32,13 @@ const DISK_BYTES_MAX: usize = 8 << 20;
 
 thread_local! {
     /// The disks of three phones in an open room, made once: a run starts from copies.
-    static OPEN: (Vec<Disk>, Vec<TalkId>) = {
+    static OPEN: (Vec<Image>, Vec<TalkId>) = {
         let mut network = Network::new(7, PHONES);
         network.connect_all();
         (0..PHONES).for_each(|phone| network.set_online(phone, true));
         let talks = open_room(&mut network, PHONES, 3);
         network.run(Duration::from_secs(5));
-        (network.phones.iter().map(|phone| phone.disk.clone()).collect(), talks)
+        (network.phones.iter().map(|phone| phone.disk.image()).collect(), talks)
     };
 }
 
@@ -73,7 +73,7 @@ impl World {
         if !start.is_multiple_of(4) {
             OPEN.with(|(disks, _)| {
                 for (phone, disk) in disks.iter().enumerate() {
-                    network.phones[phone].disk = disk.clone();
+                    network.phones[phone].disk = disk.revived();
                     network.restart(phone);
                 }
             });

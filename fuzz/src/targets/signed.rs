@@ -3,7 +3,7 @@
 use super::Choices;
 use alcove::model::event::{OrganizerKeys, SignedPack};
 use alcove::proto::board::{Board, Card};
-use alcove::proto::id::LinkId;
+use alcove::proto::id::Source;
 use alcove::proto::io::Input;
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
@@ -50,15 +50,15 @@ fn pack(bytes: &[u8]) {
 fn cards(mut choices: Choices<'_>) {
     let mut board = Board::default();
     while !choices.is_over() {
-        let (signer, link) = (choices.byte() % 4, u64::from(choices.byte() % 4));
+        let (signer, place, crowd) = (choices.byte() % 4, u32::from(choices.byte() % 4), choices.byte() % 16);
         let Ok(mut card) = decode::<Card>(choices.sized(), "card") else { continue };
         let key = Key([signer; 32]);
         card.key = SigningKey::from_bytes(&key.0).verifying_key().to_bytes();
         let bytes = card.sign(&key);
-        if let Ok(Some(id)) = board.receive(WALL, Some(LinkId(link)), &bytes) {
+        if let Ok(Some(id)) = board.receive(WALL, Source::Neighbour(place), crowd, &bytes) {
             assert_eq!(id, card.id());
             assert_eq!(board.card(id), card.content.as_ref());
-            assert_eq!(board.receive(WALL, None, &bytes), Ok(None), "the same version says nothing new");
+            assert_eq!(board.receive(WALL, Source::Relay, crowd, &bytes), Ok(None), "the same version says nothing new");
         }
         let _ = board.matching(&["rust".into()]);
     }
