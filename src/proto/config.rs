@@ -41,8 +41,8 @@ pub const ITEMS_MAX: usize = 100;
 pub const MARK_NAME_BYTES_MAX: usize = 16;
 /// The value of a mark in the notes ("true", or an address).
 pub const MARK_VALUE_BYTES_MAX: usize = 120;
-/// A change is cut when its estimate passes this: sealed and framed it still fits a small parcel.
-pub const CHANGE_CUT_BYTES: usize = 168;
+/// A change is cut when its estimate passes this: sealed and framed it fits two small parcels, of which its own head takes a quarter.
+pub const CHANGE_CUT_BYTES: usize = 560;
 /// A saved document from a peer.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024;
 /// The same document with its columns inflated: twenty times what may travel, where a bomb reaches a thousand times.
@@ -177,6 +177,8 @@ pub const CLOCK_DOUBT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Typing pauses this long before a change is cut.
 pub const CHANGE_IDLE: Duration = Duration::from_secs(3);
+/// Whoever types without a pause has a change cut after this time at the latest: a crash loses no more of it.
+pub const CHANGE_AGE_MAX: Duration = Duration::from_secs(10);
 /// Changes in one run through the quarantine: so many hostile ones still end within its two seconds.
 pub const QUARANTINE_BATCH_MAX: usize = 16;
 /// Remote changes that wait for the quarantine; more are dropped and asked for again.

@@ -5,7 +5,7 @@
 //! no job until something new comes, and takes no place from what others send.
 
 use super::{Document, Edit, Undone, View, actor, change_deps, change_hash, fold, rebase};
-use crate::proto::config::{CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
+use crate::proto::config::{CHANGE_AGE_MAX, CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::{JobId, SeatId};
 use crate::proto::io::{Answer, BoundChange, Job, Verdict};
@@ -13,13 +13,26 @@ use crate::proto::secret::hash16;
 use crate::proto::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// When the pending edits were made: the first and the last of them.
+#[derive(Clone, Copy)]
+struct Typing {
+    since: Instant,
+    last: Instant,
+}
+
+impl Typing {
+    fn cut_at(self) -> Instant {
+        (self.last + CHANGE_IDLE).min(self.since + CHANGE_AGE_MAX)
+    }
+}
+
 /// The notes of one talk.
 #[cfg_attr(test, derive(Clone))]
 pub struct Notes {
     document: Document,
     queue: VecDeque<Incoming>,
     running: Option<Running>,
-    edited: Option<Instant>,
+    typing: Option<Typing>,
     /// A job of several broke its limits: until nothing is left to try they are tried one by one.
     alone: bool,
     /// Nothing in the queue can be judged before something new comes.
@@ -77,7 +90,7 @@ impl Notes {
     }
 
     fn over(document: Document) -> Notes {
-        Notes { document, queue: VecDeque::new(), running: None, edited: None, alone: false, waits: false, folding: None }
+        Notes { document, queue: VecDeque::new(), running: None, typing: None, alone: false, waits: false, folding: None }
     }
 
     /// What the notes say, our uncommitted edits included.
@@ -117,7 +130,8 @@ impl Notes {
     pub fn edit(&mut self, now: Instant, edits: &[Edit]) -> Result<(), Refused> {
         let done = self.document.edit(edits);
         if self.document.has_pending() {
-            self.edited = Some(now);
+            let since = self.typing.map_or(now, |typing| typing.since);
+            self.typing = Some(Typing { since, last: now });
         }
         done
     }
@@ -130,10 +144,10 @@ impl Notes {
         }
     }
 
-    /// Cuts a change if typing paused long enough or it is large enough; gives it to be sent.
+    /// Cuts a change if typing paused long enough or went on for long, or it is large enough; gives it to be sent.
     pub fn cut(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let idle = self.edited.is_some_and(|at| now.since(at) >= CHANGE_IDLE);
-        if !idle && !self.document.is_full() {
+        let is_due = self.typing.is_some_and(|typing| typing.cut_at() <= now);
+        if !is_due && !self.document.is_full() {
             return None;
         }
         self.commit()
@@ -141,13 +155,13 @@ impl Notes {
 
     /// Cuts a change now; gives it to be sent.
     pub fn commit(&mut self) -> Option<Vec<u8>> {
-        self.edited = None;
+        self.typing = None;
         self.document.commit().map(|change| change.bytes)
     }
 
     /// When [`Notes::cut`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.edited.map(|at| at + CHANGE_IDLE)
+        self.typing.map(Typing::cut_at)
     }
 
     /// Queues a remote change. A change of ours comes back after a restart: it is tried like any other.

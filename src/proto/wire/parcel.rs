@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_hop_limit_may_change_on_the_way() {
+    fn only_the_hop_limit_and_the_crowd_may_change_on_the_way() {
         let rng = &mut Rng::new([2; 32]);
         let parcel = keys(1).seal(rng, TRAVEL, b"notes").unwrap();
         let next = parcel.next_hop().unwrap();

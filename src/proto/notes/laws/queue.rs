@@ -1,11 +1,12 @@
 //! What waits to be judged, and what is judged when: the notes' side of the quarantine.
 
 use super::*;
-use crate::proto::config::{QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
+use crate::proto::config::{CHANGE_IDLE, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
 use crate::proto::id::JobId;
 use crate::proto::io::{Answer, Verdict};
 use crate::proto::job;
 use crate::proto::notes::exchange::{Notes, Outcome};
+use crate::proto::time::Instant;
 
 /// Runs jobs until there are no more; gives how many it took and what came of each.
 fn settle(notes: &mut Notes) -> (usize, Vec<Outcome>) {
@@ -105,4 +106,19 @@ fn of_several_changes_only_the_one_that_breaks_its_job_is_blamed() {
         blamed.extend(notes.answered(JobId(number), answer.as_ref()).hostile);
     }
     assert_eq!((blamed, notes.change_count(), notes.waiting()), (vec![seat(2)], 5, 0));
+}
+
+#[test]
+fn whoever_types_on_and_on_has_a_change_cut_every_ten_seconds() {
+    let mut notes = Notes::new(seat(1));
+    let mut cuts = Vec::new();
+    for half_second in 0..100_u64 {
+        let now = Instant(half_second * 500_000);
+        cuts.extend(notes.cut(now).map(|_| half_second / 2));
+        notes.edit(now, &[splice(0, 0, "k")]).unwrap();
+    }
+    assert_eq!(cuts, [10, 20, 30, 40]);
+    let pause = notes.poll_timeout().unwrap();
+    assert_eq!(pause, Instant(99 * 500_000) + CHANGE_IDLE, "control: a pause cuts sooner");
+    assert!(notes.cut(pause).is_some() && notes.poll_timeout().is_none());
 }
