@@ -168,10 +168,14 @@ impl Room {
 
     /// The seats of an epoch, but for those who said goodbye.
     fn electors(&self, place: (u32, u64)) -> Vec<SeatNumber> {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
-        let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
+        let mut leaves = self.leaves(place);
         leaves.retain(|number| self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits));
         leaves
+    }
+
+    fn leaves(&self, place: (u32, u64)) -> Vec<SeatNumber> {
+        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
+        known.map(|known| known.leaves.clone()).unwrap_or_default()
     }
 
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
@@ -276,12 +280,14 @@ impl Room {
     /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
     fn check_founded(&self, founded: &Founded) -> Result<(), Fault> {
         let Founded { ballot, grants, welcome, signature } = founded;
-        let electors = self.electors(ballot.after);
-        let mut seats: Vec<_> =
-            grants.iter().filter(|grant| grant.ballot == *ballot && self.holds(grant)).map(|grant| grant.seat).collect();
+        let leaves = self.leaves(ballot.after);
+        let holds = |grant: &&Grant| grant.ballot == *ballot && leaves.contains(&grant.seat) && self.holds(grant);
+        let mut seats: Vec<_> = grants.iter().filter(holds).map(|grant| grant.seat).collect();
         seats.sort_unstable();
         seats.dedup();
-        seats.retain(|seat| electors.contains(seat));
+        // Who consented and has gone since counts: we may hear the goodbye before the founding.
+        let mut electors = self.electors(ballot.after);
+        electors.extend(seats.iter().filter(|seat| !electors.contains(seat)).copied().collect::<Vec<_>>());
         let hash = Founded::signed_hash(ballot, grants, welcome);
         let signed = self
             .meta
