@@ -49,7 +49,10 @@ fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reope
                     }
                     match check(seed, Sabotage::None) {
                         Ok(outcome) => *outcomes.lock().unwrap().entry(outcome).or_insert(0_u64) += 1,
-                        Err(why) => failed.lock().unwrap().push((seed, why)),
+                        Err(why) => {
+                            eprintln!("seed {seed}: {why}");
+                            failed.lock().unwrap().push((seed, why));
+                        }
                     }
                     if (seed - first + 1) % 1_000 == 0 {
                         eprintln!("{} of {count} after {:?}: {:?}", seed - first + 1, began.elapsed(), outcomes.lock().unwrap());
@@ -60,9 +63,6 @@ fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reope
     });
     let failed = failed.into_inner().unwrap();
     eprintln!("{:?} in {:?}", outcomes.lock().unwrap(), began.elapsed());
-    if failed.len() > 1 {
-        failed.iter().for_each(|(seed, why)| eprintln!("seed {seed}: {why}"));
-    }
     if let Some((seed, why)) = failed.iter().min() {
         panic!("{}", tell(*seed, why));
     }
