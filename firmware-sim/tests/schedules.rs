@@ -33,7 +33,7 @@ fn tell(seed: u64, why: &str) -> String {
 #[test]
 fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reopened_after_it() {
     let (first, count) = match number("ALCOVE_SEED") {
-        Some(seed) => (seed, 1),
+        Some(seed) => (seed, number("ALCOVE_SCHEDULES").unwrap_or(1)),
         None => (1, number("ALCOVE_SCHEDULES").unwrap_or(SCHEDULES)),
     };
     let (next, failed, outcomes) = (AtomicU64::new(first), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
@@ -54,7 +54,7 @@ fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reope
                             failed.lock().unwrap().push((seed, why));
                         }
                     }
-                    if (seed - first + 1) % 1_000 == 0 {
+                    if (seed - first + 1) % 100 == 0 {
                         eprintln!("{} of {count} after {:?}: {:?}", seed - first + 1, began.elapsed(), outcomes.lock().unwrap());
                     }
                 }
