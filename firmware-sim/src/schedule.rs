@@ -12,7 +12,7 @@ use alcove::proto::notes::Edit;
 use alcove::proto::rng::Rng;
 use alcove::proto::talk::close::Ending;
 use alcove::proto::talk::roster::Standing;
-use alcove::proto::time::Duration;
+use alcove::proto::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
 /// In every text that is written, so that the disks can be searched for it.
@@ -411,7 +411,7 @@ impl Play {
             self.pass(S(5))?;
         }
         if !self.open_rooms().is_empty() && self.has_lost_keys {
-            self.pass(S(3_700))?;
+            self.run_out()?;
         }
         if !self.open_rooms().is_empty() {
             return Err(format!("does not end: {:?}", self.state()));
@@ -424,6 +424,18 @@ impl Play {
             (false, true) => End::Expired,
             (false, false) => End::NeverOpen,
         })
+    }
+
+    /// The hour runs out. Until two minutes before its end all are apart, which costs nothing to play; then they see it end together.
+    fn run_out(&mut self) -> Result<(), String> {
+        for phone in 0..=self.people {
+            (0..phone).for_each(|other| self.network.separate(phone, other));
+            self.network.set_online(phone, false);
+        }
+        let gone = self.network.now().since(Instant(0));
+        self.pass(S(3_480).saturating_sub(gone))?;
+        self.make_peace();
+        self.pass(S(220))
     }
 
     fn leave_nothing(&mut self) -> Result<(), String> {

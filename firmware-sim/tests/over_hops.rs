@@ -31,10 +31,10 @@ struct Row {
 }
 
 const ROWS: [Row; 4] = [
-    Row { name: "line of five, nothing lost", is_mesh: false, lose_percent: 0, break_one_in: 0, runs: 20 },
+    Row { name: "line of five, nothing lost", is_mesh: false, lose_percent: 0, break_one_in: 0, runs: 10 },
     Row { name: "line of five, 20 % lost", is_mesh: false, lose_percent: 20, break_one_in: 0, runs: 300 },
-    Row { name: "mesh of twelve, 20 % lost", is_mesh: true, lose_percent: 20, break_one_in: 0, runs: 100 },
-    Row { name: "line, 20 % lost, links break", is_mesh: false, lose_percent: 20, break_one_in: 100, runs: 60 },
+    Row { name: "mesh of twelve, 20 % lost", is_mesh: true, lose_percent: 20, break_one_in: 0, runs: 20 },
+    Row { name: "line, 20 % lost, links break", is_mesh: false, lose_percent: 20, break_one_in: 100, runs: 20 },
 ];
 
 /// Who is in reach of whom, and who sits in the talk: the host first, the last voter last, four hops apart.

@@ -167,15 +167,14 @@ impl Room {
     }
 
     /// The seats of an epoch, but for those who said goodbye.
-    fn electors(&self, place: (u32, u64)) -> Vec<SeatNumber> {
-        let mut leaves = self.leaves(place);
-        leaves.retain(|number| self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits));
-        leaves
-    }
-
-    fn leaves(&self, place: (u32, u64)) -> Vec<SeatNumber> {
+    fn electors(&self, place: (u32, u64), consenting: &[SeatNumber]) -> Vec<SeatNumber> {
         let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
-        known.map(|known| known.leaves.clone()).unwrap_or_default()
+        let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
+        // Whoever consented and left since was there when it consented.
+        leaves.retain(|number| {
+            consenting.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
+        });
+        leaves
     }
 
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
@@ -204,7 +203,7 @@ impl Room {
             Some(promised) => ballot.term > promised.term || ballot == promised,
             None => ballot.term > self.meta.term,
         };
-        let sits = self.electors(ballot.after).contains(&ballot.successor);
+        let sits = self.electors(ballot.after, &[]).contains(&ballot.successor);
         // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
         if !first || !sits || ballot.after != self.place_in_chain() || !self.is_chair_gone(cx.now) {
             return;
@@ -221,7 +220,7 @@ impl Room {
             return Err(Fault::Forged("consent"));
         }
         self.meta.succession.grants.insert(grant.seat, grant);
-        let electors = self.electors(ballot.after);
+        let electors = self.electors(ballot.after, &[]);
         let grants: Vec<_> = self.meta.succession.grants.values().filter(|grant| electors.contains(&grant.seat)).cloned().collect();
         if !is_majority(grants.len(), electors.len()) {
             return Ok(());
@@ -280,14 +279,12 @@ impl Room {
     /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
     fn check_founded(&self, founded: &Founded) -> Result<(), Fault> {
         let Founded { ballot, grants, welcome, signature } = founded;
-        let leaves = self.leaves(ballot.after);
-        let holds = |grant: &&Grant| grant.ballot == *ballot && leaves.contains(&grant.seat) && self.holds(grant);
-        let mut seats: Vec<_> = grants.iter().filter(holds).map(|grant| grant.seat).collect();
+        let mut seats: Vec<_> =
+            grants.iter().filter(|grant| grant.ballot == *ballot && self.holds(grant)).map(|grant| grant.seat).collect();
         seats.sort_unstable();
         seats.dedup();
-        // Who consented and has gone since counts: we may hear the goodbye before the founding.
-        let mut electors = self.electors(ballot.after);
-        electors.extend(seats.iter().filter(|seat| !electors.contains(seat)).copied().collect::<Vec<_>>());
+        let electors = self.electors(ballot.after, &seats);
+        seats.retain(|seat| electors.contains(seat));
         let hash = Founded::signed_hash(ballot, grants, welcome);
         let signed = self
             .meta
