@@ -27,7 +27,7 @@ impl Room {
     pub(crate) fn found_alone(&mut self, cx: &mut Cx<'_>) {
         let ballot = Ballot { term: self.meta.term + 1, after: self.place_in_chain(), successor: self.meta.me };
         let Some(grant) = self.grant(cx, ballot) else { return };
-        let grants = vec![grant; self.electors(ballot.after).len()];
+        let grants = vec![grant; self.electors(ballot.after, &[]).len()];
         let (psk, psk_id) = self.term_psk(&ballot, &grants);
         let mut twin = crate::proto::talk::group::SeatKeys::generate(cx.rng);
         let Ok(package) = twin.key_package(cx.rng) else { return };
