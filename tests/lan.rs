@@ -185,8 +185,18 @@ async fn offline_drops_every_link_and_online_brings_them_back() {
     let ((at_ada, _), (at_bob, _)) = tokio::join!(ada.link(), bob.link());
 
     ada.lan.set_online(false);
-    tokio::join!(ada.down(at_ada), bob.down(at_bob));
-    ada.until(|input| matches!(input, Input::Listening(addresses) if addresses.is_empty()).then_some(())).await;
+    let ended = async {
+        let (mut is_down, mut is_deaf) = (false, false);
+        // In whichever order they come.
+        while !(is_down && is_deaf) {
+            match ada.next().await {
+                Input::LinkDown { link } if link == at_ada => is_down = true,
+                Input::Listening(addresses) if addresses.is_empty() => is_deaf = true,
+                _ => {}
+            }
+        }
+    };
+    tokio::join!(ended, bob.down(at_bob));
     assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
     ada.lan.dial(DialId(1), vec![at]);
     ada.until(|input| matches!(input, Input::DialFailed { .. }).then_some(())).await;
