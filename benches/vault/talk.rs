@@ -1,7 +1,7 @@
 //! A talk of many changes, written by a real node, and how long it takes to open it again.
 
 use super::measure::{Times, head, ms, row, shown};
-use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
+use alcove::model::event::SignedPack;
 use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::id::{LinkId, TalkId};
 use alcove::proto::io::{Input, Origin, Output, Persist, Scope};
@@ -196,25 +196,5 @@ impl Pair {
 }
 
 fn pack() -> SignedPack {
-    let keys = OrganizerKeys::new(&mut Rng::new([5; 32]));
-    let day = |text: &str| text.parse().expect("a date");
-    let pack = EventPack {
-        name: "Measured Days".into(),
-        place: "Nowhere".into(),
-        starts: day("2026-11-10"),
-        ends: day("2026-11-12"),
-        zone: "Europe/Berlin".into(),
-        opens_at: WallTime(1_794_265_200_000),
-        ends_at: WallTime(1_794_524_400_000),
-        relays: Vec::new(),
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 2,
-        report_key: keys.report_key(),
-        tables: Vec::new(),
-        kiosk_keys: Vec::new(),
-        ticket_issuer: None,
-        programme: None,
-    };
-    SignedPack::sign(pack, &keys).expect("the pack is within its bounds")
+    firmware_sim::network::pack(&mut Rng::new([5; 32]))
 }

@@ -569,7 +569,8 @@ fn address_of(phone: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, 0, 0, 1), 2_000 + phone as u16))
 }
 
-fn pack(rng: &mut Rng) -> SignedPack {
+/// An event of three days around [`START`], on a relay of two buckets; its organizer's keys come from this chance.
+pub fn pack(rng: &mut Rng) -> SignedPack {
     let keys = OrganizerKeys::new(rng);
     let day = |text: &str| text.parse().expect("a date");
     let pack = EventPack {

@@ -1,7 +1,7 @@
 //! A real node on the real LAN transport, in this process and without a disk.
 
 use crate::within;
-use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
+use alcove::model::event::SignedPack;
 use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::id::TalkId;
 use alcove::proto::io::{Input, Output};
@@ -138,25 +138,5 @@ pub async fn close(a: &mut Phone, b: &mut Phone, talks: (TalkId, TalkId)) {
 }
 
 pub fn pack() -> SignedPack {
-    let keys = OrganizerKeys::new(&mut Rng::new([9; 32]));
-    let day = |text: &str| text.parse().unwrap();
-    let pack = EventPack {
-        name: "Hostile Days".into(),
-        place: "Nowhere".into(),
-        starts: day("2026-11-10"),
-        ends: day("2026-11-12"),
-        zone: "Europe/Berlin".into(),
-        opens_at: WallTime(1_794_265_200_000),
-        ends_at: WallTime(1_794_524_400_000),
-        relays: Vec::new(),
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 2,
-        report_key: keys.report_key(),
-        tables: Vec::new(),
-        kiosk_keys: Vec::new(),
-        ticket_issuer: None,
-        programme: None,
-    };
-    SignedPack::sign(pack, &keys).unwrap()
+    firmware_sim::network::pack(&mut Rng::new([9; 32]))
 }
