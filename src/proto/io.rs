@@ -257,6 +257,8 @@ pub enum Job {
     Quarantine {
         /// The document as saved.
         document: Vec<u8>,
+        /// Its heads, ascending. Whoever has notes with these heads at hand need not read the document.
+        heads: Vec<[u8; 32]>,
         /// The changes in the order of their dependencies, each with the actor id that its author's seat is bound to.
         changes: Vec<BoundChange>,
     },
@@ -283,8 +285,6 @@ pub enum Answer {
     Quarantined {
         /// The verdict on each change, in the job's order.
         verdicts: Vec<Verdict>,
-        /// The document with every harmless change in it, saved.
-        document: Vec<u8>,
     },
     /// Of a load: whether the document loads, saves and loads again to the same heads.
     Loaded {

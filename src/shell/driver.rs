@@ -35,6 +35,8 @@ use transports::{Transports, Word};
 
 /// A vault that could not write is tried again after this long.
 const VAULT_RETRY: Duration = Duration::from_secs(2);
+/// A worker that had nothing to do for so long is ended: it holds memory, and the notes that it tried last.
+const WORKER_IDLE_MAX: Duration = Duration::from_secs(20);
 /// Inputs that wait for the node; then the transports wait too.
 const INPUTS_MAX: usize = 256;
 /// Notices that wait to be read; then they are dropped, and [`Notice::Missed`] says so.
@@ -329,7 +331,12 @@ async fn work(
     mut errands: mpsc::UnboundedReceiver<Errand>,
     answers: mpsc::UnboundedSender<(JobId, Option<Answer>)>,
 ) {
-    while let Some(errand) = errands.recv().await {
+    loop {
+        let errand = tokio::select! {
+            errand = errands.recv() => errand,
+            () = sleep(WORKER_IDLE_MAX), if worker.process_id().is_some() => Some(Errand::End),
+        };
+        let Some(errand) = errand else { return };
         match errand {
             Errand::Run(id, job) => {
                 let answer = worker.run(&job).await;

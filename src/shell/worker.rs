@@ -2,8 +2,9 @@
 //!
 //! Laws: one job at a time, at most `config::JOB_TIME_MAX` of the processor and `config::JOB_MEMORY_BYTES_MAX` each; a busy machine is
 //! nobody's fault, so by the clock a job may take [`PATIENCE`]; a child that is late, dies or talks nonsense gives no answer and is
-//! replaced at the next job; the child opens no file and no connection, inherits no environment, says nothing but answers, keeps no byte
-//! of a job that is done, and does not outlive its parent by more than the job it runs. It does not know what jobs mean.
+//! replaced at the next job; the child opens no file and no connection, inherits no environment, says nothing but answers, keeps nothing
+//! but the notes it last tried, until the next job or its end, and does not outlive its parent by more than the job it runs. It does not
+//! know what jobs mean.
 //!
 //! Each side writes the length as 4 bytes little-endian and then that much postcard: [`Job`]s in, [`Answer`]s out.
 
@@ -148,6 +149,7 @@ fn lower(resource: Resource, most: u64) -> io::Result<()> {
 }
 
 fn answer_all(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut runner = job::Runner::default();
     loop {
         let mut length = [0; 4];
         match from.read_exact(&mut length) {
@@ -158,7 +160,7 @@ fn answer_all(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
         from.read_exact(&mut message)?;
         let job: Job = postcard::from_bytes(&message).map_err(|_| io::ErrorKind::InvalidData)?;
         limit_time()?;
-        let answer = postcard::to_stdvec(&job::run(&job)).map_err(|_| io::ErrorKind::InvalidData)?;
+        let answer = postcard::to_stdvec(&runner.run(&job)).map_err(|_| io::ErrorKind::InvalidData)?;
         to.write_all(&header(&answer))?;
         to.write_all(&answer)?;
         to.flush()?;

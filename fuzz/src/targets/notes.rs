@@ -6,7 +6,7 @@
 use super::{Choices, guarded};
 use alcove::proto::id::{ItemId, SeatId};
 use alcove::proto::io::{Answer, BoundChange, Job, Verdict};
-use alcove::proto::job;
+use alcove::proto::job::{self, Runner};
 use alcove::proto::notes::{Document, Edit, actor, change_deps, change_hash};
 use sha2::{Digest, Sha256};
 
@@ -97,25 +97,27 @@ fn changes(mut choices: Choices<'_>, among: bool) {
     if among {
         batch.insert(choices.below(batch.len() + 1), bound(2, &pending[1]));
     }
-    let job = Job::Quarantine { document: saved.clone(), changes: batch.clone() };
-    let answer = job::run(&job);
-    assert_eq!(job::run(&job), answer, "the same job, the same answer");
-    let Answer::Quarantined { verdicts, document } = answer else { panic!("the answer of a quarantine") };
+    let mut live = Document::load(&saved, seat(1), 0).expect("our own bytes");
+    let job = Job::Quarantine { document: saved, heads: live.heads(), changes: batch.clone() };
+    let mut runner = Runner::default();
+    let answer = runner.run(&job);
+    assert_eq!(runner.run(&job), answer, "the same job, the same answer, whatever ran before");
+    let Answer::Quarantined { verdicts } = answer else { panic!("the answer of a quarantine") };
     assert_eq!(verdicts.len(), batch.len());
 
     let sound: Vec<_> = batch.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Sound).collect();
-    let mut after = Document::load(&document, seat(5), 0).expect("the document with the sound changes loads");
-    assert_eq!(after.save(), document);
-    let held: Vec<_> = after.changes_since(&[]).into_iter().map(|change| change.bytes).collect();
-    assert!(sound.iter().all(|(change, _)| held.contains(&change.bytes)), "a sound change is in the document as it came");
+    let sound: Vec<_> = batch.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Sound).collect();
+    let sound: Vec<_> = sound.iter().map(|(change, _)| &change.bytes).collect();
     if among {
         let honest = batch.iter().position(|change| change.bytes == pending[1]).expect("it is in the batch");
         assert_eq!(verdicts[honest], Verdict::Sound, "an honest change does not suffer from the others");
     }
-    let mut live = Document::load(&saved, seat(1), 0).expect("our own bytes");
-    let sound: Vec<_> = sound.iter().map(|(change, _)| &change.bytes).collect();
     live.adopt(&sound).expect("what is sound is adopted");
-    assert_eq!(live.heads(), after.heads());
+    let document = live.save();
+    let mut after = Document::load(&document, seat(5), 0).expect("the document with the sound changes loads");
+    assert_eq!((after.save(), after.heads()), (document, live.heads()));
+    let held: Vec<_> = after.changes_since(&[]).into_iter().map(|change| change.bytes).collect();
+    assert!(sound.iter().all(|change| held.contains(change)), "a sound change is in the document as it came");
     write_on(&mut live);
     write_on(&mut after);
 }

@@ -279,9 +279,14 @@ impl Document {
         self.settled.stats().num_changes
     }
 
-    /// The committed document, compressed: for the vault, for a joiner and for the quarantine.
+    /// The committed document, compressed: for the vault and for a joiner.
     pub fn save(&self) -> Vec<u8> {
         self.settled.save()
+    }
+
+    /// The committed document as it is: three times as large and four times as quick, for who reads it on the same machine.
+    pub fn save_uncompressed(&self) -> Vec<u8> {
+        self.settled.save_nocompress()
     }
 
     /// Whether the change is committed here.

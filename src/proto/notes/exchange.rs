@@ -222,7 +222,8 @@ impl Notes {
             return None;
         }
         let bound = |incoming: &Incoming| BoundChange { actor: actor(incoming.seat, here), bytes: incoming.bytes.clone() };
-        let job = Job::Quarantine { document: self.document.save(), changes: batch.iter().map(bound).collect() };
+        let (document, heads) = (self.document.save_uncompressed(), self.document.heads());
+        let job = Job::Quarantine { document, heads, changes: batch.iter().map(bound).collect() };
         self.running = Some(Running::Quarantine { id, batch });
         Some(job)
     }
@@ -274,7 +275,7 @@ impl Notes {
 
     fn quarantined(&mut self, batch: Vec<Incoming>, answer: Option<&Answer>) -> Outcome {
         let mut outcome = Outcome::default();
-        let Some(Answer::Quarantined { verdicts, .. }) = answer else {
+        let Some(Answer::Quarantined { verdicts }) = answer else {
             // The job broke its limits: one of the batch is to blame, and only alone can it be found.
             if let [offender] = &batch[..] {
                 outcome.hostile.push(offender.seat);

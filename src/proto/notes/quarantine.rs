@@ -6,8 +6,8 @@
 //! 2. its actor is the one its author's seat is bound to, its `seq` that actor's next, on top of that actor's previous change, and its
 //!    first operation follows directly on what it builds on: no forging, no two changes in one place, no leap in the counters;
 //! 3. decoded and encoded again it is the same bytes, and holds only operations of our own editor ([`super::vocabulary`]);
-//! 4. on a copy, where a panic is caught: apply, save, load, same heads, same views, the change comes out again as it went in, and one
-//!    can still write, save and load on top.
+//! 4. on a copy, where a panic is caught: apply, write in every part of the notes on top, save, load: same heads, same views, the same
+//!    bytes when saved again, and the change comes out as it went in.
 //!
 //! Laws: never panics; a change that fails costs only itself (and what builds on it waits in vain), not the honest ones beside it;
 //! rules 1 to 3 depend on a change and its past alone, so all replicas judge alike.
@@ -21,44 +21,61 @@ use super::vocabulary::{is_ours, makes_roots};
 use crate::proto::config::{DOCUMENT_BYTES_MAX, DOCUMENT_INFLATED_BYTES_MAX};
 use crate::proto::error::Fault;
 use crate::proto::id::ItemId;
-use crate::proto::io::{Answer, BoundChange, Verdict};
+use crate::proto::io::{BoundChange, Verdict};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ReadDoc};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-/// Tries changes on a copy of the document, all at once and, when that fails, in halves down to the ones at fault. If the document
-/// itself cannot be read nothing can be said of any: all wait.
-pub fn try_changes(document: &[u8], changes: &[BoundChange]) -> Answer {
-    let started = guarded(|| {
-        let document = Automerge::load(document).ok()?;
-        let roots = Roots::of(&document)?;
-        Some((Past::of(&document), roots, document))
-    });
-    let Some((past, roots, document)) = started else {
-        return Answer::Quarantined { verdicts: vec![Verdict::Waiting; changes.len()], document: document.to_vec() };
-    };
-    let candidates = changes.iter().map(|bound| examine(bound, &roots)).collect();
-    let mut trial = Trial { document, past, candidates, verdicts: vec![None; changes.len()] };
-    loop {
-        let ready = trial.ready();
-        if ready.is_empty() {
-            break;
-        }
-        trial.prove(&ready);
+/// Notes in which every change has proved sound: what the next trial begins with.
+pub struct Ground {
+    document: Automerge,
+    roots: Roots,
+    past: Past,
+}
+
+impl Ground {
+    /// Reads notes as saved. `None`: they cannot be read, or are not those with these heads.
+    pub fn load(document: &[u8], heads: &[[u8; 32]]) -> Option<Ground> {
+        let load = || {
+            let document = Automerge::load(document).ok()?;
+            let roots = Roots::of(&document)?;
+            Some(Ground { past: Past::of(&document), roots, document })
+        };
+        guarded(load).filter(|ground| ground.stands_at(heads))
     }
-    let verdicts = trial.verdicts.iter().map(|verdict| verdict.unwrap_or(Verdict::Waiting)).collect();
-    Answer::Quarantined { verdicts, document: trial.document.save() }
+
+    /// Whether these are the heads of its notes. Heads name all that is under them, so equal heads are equal notes.
+    pub fn stands_at(&self, heads: &[[u8; 32]]) -> bool {
+        let mut own: Vec<[u8; 32]> = self.document.get_heads().iter().map(|head| head.0).collect();
+        own.sort_unstable();
+        own == heads
+    }
+
+    /// Tries changes on a copy, all at once and, when that fails, in halves down to the ones at fault. The sound ones are part of the
+    /// ground afterwards.
+    pub fn try_changes(&mut self, changes: &[BoundChange]) -> Vec<Verdict> {
+        let candidates = changes.iter().map(|bound| examine(bound, &self.roots)).collect();
+        let mut trial = Trial { ground: self, candidates, verdicts: vec![None; changes.len()] };
+        loop {
+            let ready = trial.ready();
+            if ready.is_empty() {
+                return trial.verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Waiting)).collect();
+            }
+            trial.prove(&ready);
+        }
+    }
 }
 
 /// Tries a document that a peer saved: at most `config::DOCUMENT_BYTES_MAX`, saved by our own version (to the byte), of our shape and
 /// vocabulary throughout, and it can be written on, saved and loaded.
-pub fn check_document(bytes: &[u8]) -> Answer {
+pub fn is_sound(bytes: &[u8]) -> bool {
     const DOCUMENT: u8 = 0;
     let fits = bytes.len() <= DOCUMENT_BYTES_MAX && chunk::open(bytes, DOCUMENT).is_some();
-    Answer::Loaded { sound: fits && guarded(|| is_sound(bytes)).is_some() }
+    fits && guarded(|| stands_alone(bytes)).is_some()
 }
 
-fn is_sound(bytes: &[u8]) -> Option<()> {
+fn stands_alone(bytes: &[u8]) -> Option<()> {
     let document = Automerge::load(bytes).ok()?;
     holds(document.save() == bytes && document.save_nocompress().len() <= DOCUMENT_INFLATED_BYTES_MAX)?;
     let roots = Roots::of(&document)?;
@@ -73,7 +90,6 @@ fn is_sound(bytes: &[u8]) -> Option<()> {
         holds(plain && ours)?;
         past.insert(&change);
     }
-    View::now(&document, &roots);
     can_be_written_on(document, &roots)
 }
 
@@ -117,7 +133,8 @@ struct Past {
 #[derive(Clone)]
 struct Node {
     max_op: u64,
-    deps: Vec<ChangeHash>,
+    /// Shared, since a past is copied in each round.
+    deps: Arc<[ChangeHash]>,
 }
 
 /// Where a change stands towards the past.
@@ -134,14 +151,14 @@ impl Past {
         let mut past = Self::default();
         for change in document.get_changes_meta(&[]) {
             past.actors.entry(change.actor.into_owned()).or_default().push(change.hash);
-            past.changes.insert(change.hash, Node { max_op: change.max_op, deps: change.deps });
+            past.changes.insert(change.hash, Node { max_op: change.max_op, deps: change.deps.into() });
         }
         past
     }
 
     fn insert(&mut self, change: &Change) {
         self.actors.entry(change.actor_id().clone()).or_default().push(change.hash());
-        self.changes.insert(change.hash(), Node { max_op: change.max_op(), deps: change.deps().to_vec() });
+        self.changes.insert(change.hash(), Node { max_op: change.max_op(), deps: change.deps().into() });
     }
 
     /// Rule 2. A change's largest operation is larger than those of all it builds on, so the past is walked only as deep as needed.
@@ -174,7 +191,7 @@ impl Past {
                 && node.max_op > depth
                 && seen.insert(hash)
             {
-                left.extend(&node.deps);
+                left.extend(node.deps.iter());
             }
         }
         false
@@ -182,19 +199,16 @@ impl Past {
 }
 
 /// The changes on trial, by their place in the job.
-struct Trial {
-    /// With every change that has proved sound.
-    document: Automerge,
-    /// Of `document`.
-    past: Past,
+struct Trial<'a> {
+    ground: &'a mut Ground,
     candidates: Vec<Result<Change, Fault>>,
     verdicts: Vec<Option<Verdict>>,
 }
 
-impl Trial {
+impl Trial<'_> {
     /// Judges what can be judged now, and gives those that are next in line, in the order of their dependencies.
     fn ready(&mut self) -> Vec<usize> {
-        let mut past = self.past.clone();
+        let mut past = self.ground.past.clone();
         let mut ready = Vec::new();
         loop {
             let before = ready.len();
@@ -209,9 +223,9 @@ impl Trial {
                 };
                 match past.place(change) {
                     // A second copy of one that is on trial gets its verdict in the next round.
-                    Place::Known if self.past.changes.contains_key(&change.hash()) => *verdict = Some(Verdict::Sound),
+                    Place::Known if self.ground.past.changes.contains_key(&change.hash()) => *verdict = Some(Verdict::Sound),
                     Place::Known | Place::TooEarly => {}
-                    Place::Never if self.past.place(change) != Place::TooEarly => *verdict = Some(Verdict::Hostile),
+                    Place::Never if self.ground.past.place(change) != Place::TooEarly => *verdict = Some(Verdict::Hostile),
                     Place::Never => {}
                     Place::Next => {
                         past.insert(change);
@@ -227,7 +241,7 @@ impl Trial {
 
     /// Rule 4, for all of them or for each half.
     fn prove(&mut self, places: &[usize]) {
-        let mut past = self.past.clone();
+        let mut past = self.ground.past.clone();
         let mut changes = Vec::with_capacity(places.len());
         let mut standing = Vec::with_capacity(places.len());
         for place in places {
@@ -243,8 +257,8 @@ impl Trial {
         if standing.is_empty() {
             return;
         }
-        if let Some(document) = guarded(|| survives(&self.document, &changes)) {
-            (self.document, self.past) = (document, past);
+        if let Some(document) = guarded(|| survives(self.ground, &changes)) {
+            (self.ground.document, self.ground.past) = (document, past);
             standing.iter().for_each(|place| self.verdicts[*place] = Some(Verdict::Sound));
         } else if let [only] = standing.as_slice() {
             self.verdicts[*only] = Some(Verdict::Hostile);
@@ -256,25 +270,20 @@ impl Trial {
     }
 }
 
-/// The document with the changes in it, saved and loaded, if it is whole.
-fn survives(document: &Automerge, changes: &[Change]) -> Option<Automerge> {
-    let mut next = document.clone();
+/// The document with the changes in it, if it is whole.
+fn survives(ground: &Ground, changes: &[Change]) -> Option<Automerge> {
+    let mut next = ground.document.clone();
     next.apply_changes(changes.iter().cloned()).ok()?;
-    let saved = next.save();
-    let loaded = Automerge::load(&saved).ok()?;
-    let roots = Roots::of(&loaded)?;
-    holds(loaded.get_heads() == next.get_heads() && next.get_missing_deps(&[]).is_empty() && loaded.save() == saved)?;
-    holds(View::now(&loaded, &roots) == View::now(&next, &Roots::of(&next)?))?;
+    holds(next.get_missing_deps(&[]).is_empty() && Roots::of(&next)? == ground.roots)?;
     for change in changes {
-        for copy in [&next, &loaded] {
-            holds(copy.get_change_by_hash(&change.hash())?.raw_bytes() == change.raw_bytes())?;
-        }
+        holds(next.get_change_by_hash(&change.hash())?.raw_bytes() == change.raw_bytes())?;
     }
-    can_be_written_on(loaded.clone(), &roots)?;
-    Some(loaded)
+    can_be_written_on(next.clone(), &ground.roots)?;
+    Some(next)
 }
 
-/// Whether an honest edit in every part of the document still ends in a document that saves and loads.
+/// Whether the document with an honest edit in every part of it saves and loads to the same. A load compares the heads, which are
+/// hashes over all changes under them, so every change comes out again as it went in.
 fn can_be_written_on(mut document: Automerge, roots: &Roots) -> Option<()> {
     document.set_actor(ActorId::from(b"probe".as_slice()));
     let mut writing = open(document);
@@ -289,7 +298,9 @@ fn can_be_written_on(mut document: Automerge, roots: &Roots) -> Option<()> {
     Edit::AddAction { id: action, text: "?".into(), owner: None }.apply(&mut writing, roots).ok();
     let (document, hash, _) = writing.commit();
     document.get_change_by_hash(&hash?)?;
-    let loaded = Automerge::load(&document.save()).ok()?;
-    holds(loaded.get_heads() == document.get_heads())?;
-    holds(View::now(&loaded, roots) == View::now(&document, roots))
+    // Without compression, which costs more than all the rest of saving and has nothing to do with what is in a change.
+    let saved = document.save_nocompress();
+    let loaded = Automerge::load(&saved).ok()?;
+    holds(loaded.get_heads() == document.get_heads() && loaded.save_nocompress() == saved)?;
+    holds(Roots::of(&loaded)? == *roots && View::now(&loaded, roots) == View::now(&document, roots))
 }

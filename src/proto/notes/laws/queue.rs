@@ -87,7 +87,7 @@ fn a_job_that_judges_nothing_is_not_run_again() {
     let mut notes = Notes::new(seat(1));
     notes.take(seat(2), 0, line_of(2, 1, &mut rng(66)).remove(0));
     notes.next_job(JobId(0)).unwrap();
-    let nothing = Answer::Quarantined { verdicts: vec![Verdict::Waiting], document: Vec::new() };
+    let nothing = Answer::Quarantined { verdicts: vec![Verdict::Waiting] };
     notes.answered(JobId(0), Some(&nothing));
     assert_eq!(notes.next_job(JobId(1)), None);
 }
