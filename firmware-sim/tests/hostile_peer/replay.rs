@@ -9,7 +9,11 @@ use firmware_sim::scenario::{S, number, open_room, room, said, view};
 
 /// A neighbour of phone 0 that hears everything from now on.
 fn recorder(network: &mut Network) -> Intruder {
-    let mut recorder = Intruder::connect(network, 0);
+    recorder_at(network, 0)
+}
+
+fn recorder_at(network: &mut Network, phone: usize) -> Intruder {
+    let mut recorder = Intruder::connect(network, phone);
     recorder.say(network, &Frame::Control(Control::Have { short_ids: Vec::new(), last: true }));
     recorder.run(network, S(1));
     recorder
@@ -99,4 +103,47 @@ fn parcels_of_an_epoch_that_is_over_are_opened_once_and_a_removed_seat_gets_no_f
         assert_eq!(room(&network, phone, talks[phone]).epoch, 2);
     }
     assert_goes_on(&mut network, &talks, "in epoch two");
+}
+
+#[test]
+fn parcels_of_a_term_that_is_over_found_nothing_and_say_nothing_and_those_of_the_new_one_are_taken() {
+    let mut network = Network::new(4, 4);
+    network.connect_all();
+    let talks = open_room(&mut network, 4, 3);
+    network.run(S(5));
+    let mut first = recorder_at(&mut network, 1);
+    assert_goes_on(&mut network, &talks, "in term one");
+    network.with(0, |node| node.leave(talks[0])).unwrap();
+    // Its votes for a new chair are among what is recorded.
+    let mut founded = false;
+    for _ in 0..60 {
+        first.run(&mut network, S(1));
+        founded |= (1..4).all(|phone| room(&network, phone, talks[phone]).term == 2);
+    }
+    assert!(founded, "control: another term");
+    let old = first.parcels();
+    first.leave(&mut network);
+
+    let mut second = recorder_at(&mut network, 1);
+    network.partition(|phone| usize::from(phone == 1));
+    network.with(1, |node| node.say(talks[1], "in term two, by a stranger")).unwrap();
+    second.run(&mut network, S(2));
+    replay(&mut network, &[2], &second.parcels());
+    let heard = said(&network, 2, talks[2]);
+    assert!(heard.contains(&"in term two, by a stranger".into()), "control: inside its term, by whomever it comes: {heard:?}");
+    network.connect_all();
+    network.run(S(20));
+
+    let state = |network: &Network| -> Vec<_> {
+        let of = |phone: usize| (room(network, phone, talks[phone]), said(network, phone, talks[phone]));
+        (1..4).map(of).map(|(room, said)| (room.term, room.epoch, room.heads, room.seats.len(), said)).collect()
+    };
+    let before = state(&network);
+    (1..4).for_each(|phone| network.restart(phone));
+    network.run(S(5));
+    replay(&mut network, &[1, 2, 3], &old);
+    network.run(S(60));
+    assert_eq!(state(&network), before);
+    network.with(3, |node| node.say(talks[3], "and on")).unwrap();
+    assert!(network.run_until(S(20), |n| (1..4).all(|phone| said(n, phone, talks[phone]).contains(&"and on".into()))));
 }
