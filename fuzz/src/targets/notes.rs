@@ -106,7 +106,6 @@ fn changes(mut choices: Choices<'_>, among: bool) {
     assert_eq!(verdicts.len(), batch.len());
 
     let sound: Vec<_> = batch.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Sound).collect();
-    let sound: Vec<_> = batch.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Sound).collect();
     let sound: Vec<_> = sound.iter().map(|(change, _)| &change.bytes).collect();
     if among {
         let honest = batch.iter().position(|change| change.bytes == pending[1]).expect("it is in the batch");
