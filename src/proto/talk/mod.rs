@@ -4,6 +4,7 @@ pub mod beacon;
 pub mod close;
 pub mod door;
 pub mod entry;
+pub mod epoch;
 pub mod group;
 pub mod persona;
 pub mod room;

@@ -17,14 +17,14 @@ use super::beacon::{Beacon, Trickle};
 use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
+use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::roster::{RejoinKey, Roster, Seat, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CHECK_TIME_MAX, COMMIT_GATHER, COMMITS_MAX,
-    DOCUMENT_ANSWER_DELAY_MAX, DOCUMENT_ASK_INTERVAL, EARLY_MAX, EPOCH_KEYS_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX,
-    RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
+    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CHECK_TIME_MAX, COMMIT_GATHER, DOCUMENT_ANSWER_DELAY_MAX,
+    DOCUMENT_ASK_INTERVAL, EARLY_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -166,8 +166,7 @@ struct Meta {
     chair: SeatNumber,
     me: SeatNumber,
     roster: Roster,
-    epochs: VecDeque<Epoch>,
-    commits: VecDeque<((u32, u64), Vec<u8>)>,
+    epochs: Epochs,
     closing: Closing,
     returned: Vec<Returned>,
     rejoin_key: Key,
@@ -186,18 +185,6 @@ struct Meta {
     heard_commit: Option<((u32, u64), [u8; 32])>,
     /// Whom we, the chair, let follow late: by which key package, and the welcome, in case it has not arrived.
     welcomes: BTreeMap<SeatNumber, (Vec<u8>, Vec<u8>)>,
-}
-
-/// The keys by which an epoch's parcels are recognised and opened.
-#[derive(Clone, Serialize, Deserialize)]
-struct Epoch {
-    term: u32,
-    epoch: u64,
-    secret: Key,
-    /// Who sat at its leaves,
-    leaves: Vec<SeatNumber>,
-    /// and how many had ever been admitted.
-    seats: usize,
 }
 
 /// What the room asks the node to do with what it heard.
@@ -259,7 +246,6 @@ pub struct Room {
     deadline: Instant,
     contact: Contact,
     previews: BTreeMap<SeatNumber, (Preview, Instant)>,
-    has_new_keys: bool,
     peer_minutes: Option<u32>,
     document_ask_at: Option<Instant>,
     document_due: Option<Instant>,
@@ -368,8 +354,7 @@ impl Room {
             chair,
             me,
             roster,
-            epochs: VecDeque::new(),
-            commits: VecDeque::new(),
+            epochs: Epochs::default(),
             closing: Closing::default(),
             returned: Vec::new(),
             rejoin_key: Key(cx.rng.bytes()),
@@ -412,7 +397,6 @@ impl Room {
             commit_at: None,
             contact: Contact::Fresh,
             previews: BTreeMap::new(),
-            has_new_keys: false,
             peer_minutes: None,
             document_ask_at: None,
             document_due: None,
@@ -526,7 +510,7 @@ impl Room {
 
     /// Whether there are keys that may open what is carried already; said once.
     pub fn take_new_keys(&mut self) -> bool {
-        std::mem::take(&mut self.has_new_keys)
+        self.meta.epochs.take_new_keys()
     }
 
     /// What a peer's clock shows, in minutes since the Unix epoch; said once.
@@ -598,12 +582,12 @@ impl Room {
 
     /// The keys that recognise this parcel, if it is for an epoch of this room.
     pub fn recognise(&self, parcel: &Parcel) -> Option<ParcelKeys> {
-        self.meta.epochs.iter().rev().map(|epoch| ParcelKeys::new(&epoch.secret)).find(|keys| keys.recognises(parcel))
+        self.meta.epochs.recognise(parcel)
     }
 
     /// Whether a parcel is for the newest epoch of this room.
     pub fn recognise_newest(&self, parcel: &Parcel) -> bool {
-        self.meta.epochs.back().is_some_and(|epoch| ParcelKeys::new(&epoch.secret).recognises(parcel))
+        self.meta.epochs.newest().is_some_and(|epoch| epoch.keys().recognises(parcel))
     }
 
     /// Takes the content of a parcel that [`Room::recognise`] recognised.
@@ -842,13 +826,9 @@ impl Room {
             return;
         }
         self.last_commits_sent = Some(cx.now);
-        let commits: Vec<_> = self.meta.commits.iter().filter(|(after, _)| *after >= from).cloned().collect();
-        for (after, message) in commits {
-            if let Some(keys) = self.keys_of(after) {
-                let mut post = Post::new(&keys, &()).with_mailbox(self.mailbox(cx), self.talk);
-                post.message = message;
-                cx.post(post);
-            }
+        let mailbox = self.mailbox(cx);
+        for (keys, step) in self.meta.epochs.steps_from(from) {
+            cx.post(Post::encoded(&keys, step.to_vec()).with_mailbox(mailbox, self.talk));
         }
     }
 
@@ -1016,36 +996,14 @@ impl Room {
     // ---- records and keys --------------------------------------------------------------------------------------------------------
 
     fn push_epoch(&mut self) {
-        if let Ok(secret) = self.group.export("alcove/1 parcels", &self.meta.term.to_be_bytes()) {
-            let seats = self.group.roster();
-            let leaves = seats.iter().filter_map(|member| self.meta.roster.number(member.seat)).collect();
-            let (term, epoch, seats) = (self.meta.term, self.group.epoch(), self.meta.roster.seats().count());
-            self.meta.epochs.push_back(Epoch { term, epoch, secret, leaves, seats });
-            self.has_new_keys = true;
-        }
-        while self.meta.epochs.len() > EPOCH_KEYS_MAX {
-            self.meta.epochs.pop_front();
-        }
-    }
-
-    /// Keeps a step of the chain (a commit, or the founding of a term) for members that lag behind it.
-    fn keep_step(&mut self, after: (u32, u64), message: &Message) {
-        self.meta.commits.push_back((after, encode(message)));
-        while self.meta.commits.len() > COMMITS_MAX {
-            self.meta.commits.pop_front();
-        }
+        self.meta.epochs.enter(self.meta.term, &self.group, &self.meta.roster);
     }
 
     fn current_keys(&self) -> ParcelKeys {
-        match self.meta.epochs.back() {
-            Some(epoch) => ParcelKeys::new(&epoch.secret),
+        match self.meta.epochs.newest() {
+            Some(epoch) => epoch.keys(),
             None => ParcelKeys::new(&self.meta.founding.derive("alcove/1 no epoch", &[])),
         }
-    }
-
-    fn keys_of(&self, (term, epoch): (u32, u64)) -> Option<ParcelKeys> {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == (term, epoch));
-        known.map(|known| ParcelKeys::new(&known.secret))
     }
 
     fn mailbox(&self, cx: &Cx<'_>) -> Option<WriteName> {

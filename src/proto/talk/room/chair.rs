@@ -134,7 +134,7 @@ impl Room {
             return Ok(vec![Effect::Removed]);
         }
         self.seat_changes(&added, &removed, &commit.returned);
-        self.keep_step(commit.place, &Message::Commit(commit));
+        self.meta.epochs.keep_step(commit.place, &Message::Commit(commit));
         self.push_epoch();
         self.persist_group(cx);
         self.persist(cx);
@@ -151,8 +151,7 @@ impl Room {
     /// A step from a place that we have left: if the chair signed another one there for us, some of us went another way, and nobody's
     /// keys fit both. The seats of that place found a new term from there.
     pub(super) fn notice_split(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Message) {
-        let ours = self.meta.commits.iter().find(|(after, _)| *after == place).map(|(_, step)| step);
-        if ours.is_some_and(|ours| *ours != encode(step)) {
+        if self.meta.epochs.step_after(place).is_some_and(|ours| *ours != encode(step)) {
             self.split(cx, place);
         }
     }
@@ -258,7 +257,7 @@ impl Room {
         let (place, reasons) = ((self.meta.term, epoch), self.reasons_for(remove.and_then(|seat| self.meta.roster.number(seat))));
         let message = Message::Commit(self.sign_commit(place, committed.commit, returned.clone(), reasons));
         let old_keys = self.current_keys();
-        self.keep_step(place, &message);
+        self.meta.epochs.keep_step(place, &message);
         let added: Vec<_> = add.iter().filter_map(|package| group::check_key_package(package).ok()).collect();
         self.seat_changes(&added, remove.as_slice(), &returned);
         self.push_epoch();

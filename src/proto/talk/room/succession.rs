@@ -16,9 +16,11 @@ use crate::proto::id::SeatId;
 use crate::proto::io::{Event, Scope};
 use crate::proto::secret::{Key, hash};
 use crate::proto::talk::entry::{SeatNumber, Sig};
+use crate::proto::talk::epoch::Epoch;
 use crate::proto::talk::group::{Group, check_key_package, verify};
 use crate::proto::talk::roster::Standing;
 use crate::proto::time::Instant;
+use crate::proto::wire::parcel::ParcelKeys;
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -168,7 +170,7 @@ impl Room {
 
     /// The seats of an epoch, but for those who said goodbye.
     fn electors(&self, place: (u32, u64), consenting: &[SeatNumber]) -> Vec<SeatNumber> {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
+        let known = self.meta.epochs.at(place).or(self.meta.epochs.newest());
         let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
         // Whoever consented and left since was there when it consented.
         leaves.retain(|number| {
@@ -236,8 +238,8 @@ impl Room {
         let hash = Founded::signed_hash(&ballot, &grants, &welcome);
         let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
         let message = Message::Step(Step::Founded(Founded { ballot, grants, welcome, signature }));
-        let keys = self.keys_of(ballot.after).unwrap_or_else(|| self.current_keys());
-        self.keep_step(ballot.after, &message);
+        let keys = self.keys_at(ballot.after);
+        self.meta.epochs.keep_step(ballot.after, &message);
         self.return_to(ballot.after);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
@@ -258,13 +260,13 @@ impl Room {
         }
         let Founded { grants, welcome, .. } = founded;
         // We consented from there, and go back if we have followed the old chair since: it will do the same.
-        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.keys_of(ballot.after).is_some() {
+        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
             if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
                 && Some(founder) == successor
             {
-                self.keep_step(ballot.after, &message);
+                self.meta.epochs.keep_step(ballot.after, &message);
                 self.return_to(ballot.after);
                 self.enter_term(cx, ballot, group);
                 return Ok(Vec::new());
@@ -340,17 +342,10 @@ impl Room {
     /// Lets a seat that was away into this term.
     pub(super) fn welcome_late(&mut self, cx: &mut Cx<'_>, seat: SeatNumber, after: (u32, u64), welcome: &[u8], state: &[u8]) {
         let step = Message::Step(Step::Welcome { seat, welcome: welcome.to_vec(), state: state.to_vec() });
+        let mailbox = self.mailbox(cx);
         // In whatever epoch it stayed behind: it reads at least one that we still know.
-        let behind: Vec<_> = self
-            .meta
-            .epochs
-            .iter()
-            .filter(|epoch| (epoch.term, epoch.epoch) == after || epoch.term < self.meta.term)
-            .cloned()
-            .collect();
-        for epoch in behind {
-            let keys = crate::proto::wire::parcel::ParcelKeys::new(&epoch.secret);
-            cx.post(Post::new(&keys, &step).with_mailbox(self.mailbox(cx), self.talk));
+        for epoch in self.meta.epochs.before_term(self.meta.term, after) {
+            cx.post(Post::new(&epoch.keys(), &step).with_mailbox(mailbox, self.talk));
         }
     }
 
@@ -379,7 +374,7 @@ impl Room {
 
     /// What a chair did after this place did not happen: seats that only our side admitted have to ask again.
     fn return_to(&mut self, place: (u32, u64)) {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).cloned();
+        let known = self.meta.epochs.at(place).cloned();
         let Some(epoch) = known.filter(|_| place != (self.meta.term, self.group.epoch())) else { return };
         self.meta.roster.truncate(epoch.seats);
         self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
@@ -437,9 +432,14 @@ impl Room {
 
     /// Says a step under the keys of the epoch that it follows: those whom it concerns know them, whichever way they went since.
     fn post_step_from(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Step) {
-        let keys = self.keys_of(place).unwrap_or_else(|| self.current_keys());
+        let keys = self.keys_at(place);
         let post = Post::new(&keys, &Message::Step(step.clone()));
         cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+    }
+
+    /// The keys of the epoch at this place, where it is known.
+    fn keys_at(&self, place: (u32, u64)) -> ParcelKeys {
+        self.meta.epochs.at(place).map_or_else(|| self.current_keys(), Epoch::keys)
     }
 
     /// Known to everybody who was a member, and bound to who consented.

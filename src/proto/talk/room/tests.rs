@@ -51,7 +51,7 @@ impl Room {
                 self.ask_at.is_some(),
                 self.document_due.is_some(),
             ),
-            (&meta.folded, meta.epochs.iter().map(|epoch| (epoch.term, epoch.epoch)).collect::<Vec<_>>()),
+            (&meta.folded, meta.epochs.places()),
         );
         format!(
             "room {}.{} chair {} me {} seats {seats:?} removals {removals:?} leaves {leaves:?} log {:?} closing {proposal:?} {votes:?} \

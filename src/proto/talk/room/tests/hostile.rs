@@ -97,10 +97,9 @@ impl Room {
 
     /// Says all commits and foundings that we know again, each under the keys of today.
     pub(crate) fn replay(&mut self, cx: &mut Cx<'_>) {
-        for (_, message) in self.meta.commits.clone() {
-            let mut post = Post::new(&self.current_keys(), &()).with_mailbox(self.mailbox(cx), self.talk);
-            post.message = message;
-            cx.post(post);
+        let (keys, mailbox) = (self.current_keys(), self.mailbox(cx));
+        for step in self.meta.epochs.steps() {
+            cx.post(Post::encoded(&keys, step.to_vec()).with_mailbox(mailbox, self.talk));
         }
     }
 }
