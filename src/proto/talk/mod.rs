@@ -7,6 +7,7 @@ pub mod entry;
 pub mod epoch;
 pub mod group;
 pub mod persona;
+pub mod presence;
 pub mod room;
 pub mod roster;
 pub mod seats;

@@ -19,12 +19,13 @@ use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
+use super::presence::Presence;
 use super::roster::{RejoinKey, Roster, Seat, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ABSENCE_MAX, ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, CHECK_TIME_MAX, COMMIT_GATHER, DOCUMENT_ANSWER_DELAY_MAX,
-    DOCUMENT_ASK_INTERVAL, EARLY_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX, TABLE_SILENCE_MAX,
+    ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, COMMIT_GATHER, DOCUMENT_ANSWER_DELAY_MAX, DOCUMENT_ASK_INTERVAL, EARLY_MAX,
+    PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -238,26 +239,18 @@ pub struct Room {
     last_ask: Option<Instant>,
     last_commits_sent: Option<Instant>,
     early: VecDeque<Vec<u8>>,
-    heard: BTreeMap<SeatNumber, Heard>,
+    presence: Presence,
     answered: BTreeMap<(SeatNumber, u32), Instant>,
     admissions: Vec<Admission>,
     vouched: Vec<Offer>,
     commit_at: Option<Instant>,
     deadline: Instant,
-    contact: Contact,
     previews: BTreeMap<SeatNumber, (Preview, Instant)>,
     peer_minutes: Option<u32>,
     document_ask_at: Option<Instant>,
     document_due: Option<Instant>,
     /// Before this the document is not sent again, whoever asks: who missed it asks later.
     document_rests_until: Instant,
-    since: Instant,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Heard {
-    any: Option<Instant>,
-    link: Option<Instant>,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -265,20 +258,6 @@ enum Admission {
     New(Offer),
     Return(Rejoin),
     Late { seat: SeatNumber, after: (u32, u64), key_package: Vec<u8> },
-}
-
-/// Whether what is shown has been checked against the others since the last absence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Contact {
-    /// No absence since the last word from another.
-    Fresh,
-    /// Away too long: a transport is being asked.
-    Checking {
-        /// Give up then.
-        until: Instant,
-    },
-    /// Nobody answered: shown, and said to be unchecked.
-    Unchecked,
 }
 
 impl Room {
@@ -390,18 +369,16 @@ impl Room {
             last_ask: None,
             last_commits_sent: None,
             early: VecDeque::new(),
-            heard: BTreeMap::new(),
+            presence: Presence::new(now),
             answered: BTreeMap::new(),
             admissions: Vec::new(),
             vouched: Vec::new(),
             commit_at: None,
-            contact: Contact::Fresh,
             previews: BTreeMap::new(),
             peer_minutes: None,
             document_ask_at: None,
             document_due: None,
             document_rests_until: now,
-            since: now,
         }
     }
 
@@ -434,7 +411,7 @@ impl Room {
             // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
             *since = now;
         }
-        room.contact = Contact::Checking { until: now + CHECK_TIME_MAX };
+        room.presence.check(now);
         room.document_ask_at = room.meta.wants_document.then_some(now + ASK_INTERVAL);
         Some(room)
     }
@@ -899,8 +876,7 @@ impl Room {
         if self.document_ask_at.is_some_and(|at| at <= cx.now) {
             self.ask_for_document(cx);
         }
-        if matches!(self.contact, Contact::Checking { until } if until <= cx.now) {
-            self.contact = Contact::Unchecked;
+        if self.presence.give_up(cx.now) {
             cx.tell(Event::TalkChanged(self.talk));
         }
         self.lapse(cx);
@@ -912,10 +888,6 @@ impl Room {
 
     /// When [`Room::tick`] or [`Room::commit`] has something to do next.
     pub fn poll_timeout(&self) -> Instant {
-        let checking = match self.contact {
-            Contact::Checking { until } => Some(until),
-            Contact::Fresh | Contact::Unchecked => None,
-        };
         let commit = self.commit_at.filter(|_| self.is_chair());
         let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
         let (trickle, deadline, succession) = (Some(self.trickle.next()), Some(self.deadline), self.succession_due());
@@ -926,7 +898,7 @@ impl Room {
             deadline,
             self.next_relay_beacon,
             self.ask_at,
-            checking,
+            self.presence.poll_timeout(),
             commit,
             lapse,
             succession,
@@ -936,8 +908,7 @@ impl Room {
 
     fn leave_table_if_alone(&mut self, cx: &mut Cx<'_>) {
         let at_table = self.meta.roster.seat(self.meta.me).is_some_and(|seat| seat.at_table);
-        let last = self.heard.values().filter_map(|heard| heard.link).max();
-        if at_table && last.is_some_and(|last| cx.now.since(last) > TABLE_SILENCE_MAX) {
+        if at_table && self.presence.is_table_silent(cx.now) {
             self.append(cx, Body::Place { at_table: false });
         }
     }
@@ -952,10 +923,7 @@ impl Room {
 
     /// Somebody is heard again after a time alone, or a transport came up: whether anything is newer must be asked.
     pub fn check(&mut self, cx: &mut Cx<'_>) {
-        let last = self.heard.values().filter_map(|heard| heard.any).max();
-        if last.is_none_or(|last| cx.now.since(last) > ABSENCE_MAX) && self.contact == Contact::Fresh {
-            self.contact = Contact::Checking { until: cx.now + CHECK_TIME_MAX };
-        }
+        self.presence.check(cx.now);
         self.trickle.reset(cx.rng, cx.now);
     }
 
@@ -966,30 +934,20 @@ impl Room {
 
     /// A transport answered that nothing newer is there.
     pub fn nothing_newer(&mut self, cx: &mut Cx<'_>) {
-        if self.contact != Contact::Fresh {
-            self.contact = Contact::Fresh;
+        if self.presence.confirm() {
             cx.tell(Event::TalkChanged(self.talk));
         }
     }
 
     fn hear(&mut self, now: Instant, seat: SeatNumber, via: Via) {
-        if seat == self.meta.me || self.meta.roster.seat(seat).is_none() {
-            return;
+        if seat != self.meta.me && self.meta.roster.seat(seat).is_some() {
+            self.presence.hear(now, seat, via);
         }
-        let heard = self.heard.entry(seat).or_default();
-        heard.any = Some(now);
-        if via == Via::Link {
-            heard.link = Some(now);
-        }
-        self.contact = Contact::Fresh;
     }
 
     /// Whether the online leg rests: everybody who sits is at the table and was heard over a link a moment ago.
     pub fn rests(&self, now: Instant) -> bool {
-        let near = |number: SeatNumber| {
-            number == self.meta.me
-                || self.heard.get(&number).and_then(|heard| heard.link).is_some_and(|at| now.since(at) <= TABLE_SILENCE_MAX)
-        };
+        let near = |number: SeatNumber| number == self.meta.me || self.presence.is_near(number, now);
         self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
     }
 

@@ -158,13 +158,13 @@ impl Room {
         let chair = self.meta.roster.seat(self.meta.chair);
         let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
         let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
-        let since = self.heard(self.meta.chair).unwrap_or(self.since);
+        let since = self.presence.silent_since(self.meta.chair);
         let is_liar = self.meta.split.is_some();
         is_liar || chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
     }
 
     fn is_first_in_line(&self, now: Instant) -> bool {
-        let here = |number: SeatNumber| self.heard(number).is_some_and(|at| now.since(at) <= CHAIR_SILENCE_MAX);
+        let here = |number: SeatNumber| self.presence.is_here(number, now, CHAIR_SILENCE_MAX);
         !self.meta.roster.sitting().any(|(number, _)| number < self.meta.me && number != self.meta.chair && here(number))
     }
 

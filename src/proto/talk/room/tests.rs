@@ -2,10 +2,11 @@
 
 mod hostile;
 
-use super::{Admission, Contact, Room};
+use super::{Admission, Room};
 use crate::proto::config::{ABSENCE_MAX, CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY};
 use crate::proto::talk::close::set_hash;
 use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig, Vote};
+use crate::proto::talk::presence::Contact;
 use crate::proto::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -28,9 +29,9 @@ impl Room {
         let votes: Vec<_> = closing.votes.iter().map(|(seat, vote)| (*seat, self.vote_outline(vote))).collect();
         let proposal = closing.proposal.map(|(id, at)| (id, now.since(at) >= Duration::from_secs(60)));
         let succession = self.succession_outline(now);
-        let heard: String = meta.roster.seats().map(|(n, _)| age(now, self.heard.get(&n).and_then(|heard| heard.any))).collect();
+        let heard: String = meta.roster.seats().map(|(n, _)| age(now, self.heard(n))).collect();
         let admissions: Vec<_> = self.admissions.iter().map(Admission::outline).collect();
-        let contact = match self.contact {
+        let contact = match self.contact() {
             Contact::Fresh => 'f',
             Contact::Checking { .. } => 'c',
             Contact::Unchecked => 'u',

@@ -1,6 +1,6 @@
 //! What an open room tells of itself.
 
-use super::{Contact, Preview, Room};
+use super::{Preview, Room};
 use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
 use crate::proto::id::{CardId, SeatId};
@@ -8,6 +8,7 @@ use crate::proto::secret::Key;
 use crate::proto::talk::close::Afterlife;
 use crate::proto::talk::entry::{Body, Entry, SeatNumber};
 use crate::proto::talk::persona;
+use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::{Roster, Standing};
 use crate::proto::time::{Duration, Instant};
 
@@ -89,12 +90,12 @@ impl Room {
 
     /// Whether what is shown was checked since the last absence.
     pub fn contact(&self) -> Contact {
-        self.contact
+        self.presence.contact()
     }
 
     /// When a seat was last heard.
     pub fn heard(&self, seat: SeatNumber) -> Option<Instant> {
-        self.heard.get(&seat).and_then(|heard| heard.any)
+        self.presence.heard(seat)
     }
 
     /// The MLS epoch.
@@ -157,7 +158,7 @@ impl Room {
             })
         };
         let ours = folded(self.meta.me)?;
-        let counts = |number: SeatNumber| number == self.meta.me || self.heard(number).is_some_and(|at| now.since(at) <= span);
+        let counts = |number: SeatNumber| number == self.meta.me || self.presence.is_here(number, now, span);
         let mut seats = self.meta.roster.seats().filter(|(number, seat)| seat.standing == Standing::Sits && counts(*number));
         seats.all(|(number, _)| folded(number) == Some(ours)).then_some(ours)
     }
