@@ -8,6 +8,7 @@ pub mod epoch;
 pub mod group;
 pub mod persona;
 pub mod presence;
+pub mod repair;
 pub mod room;
 pub mod roster;
 pub mod seats;

@@ -20,6 +20,7 @@ use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::presence::Presence;
+use super::repair::Repair;
 use super::roster::{RejoinKey, Roster, Seat, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
@@ -235,12 +236,9 @@ pub struct Room {
     assembler: Assembler,
     trickle: Trickle,
     next_relay_beacon: Option<Instant>,
-    ask_at: Option<Instant>,
-    last_ask: Option<Instant>,
-    last_commits_sent: Option<Instant>,
+    repair: Repair,
     early: VecDeque<Vec<u8>>,
     presence: Presence,
-    answered: BTreeMap<(SeatNumber, u32), Instant>,
     admissions: Vec<Admission>,
     vouched: Vec<Offer>,
     commit_at: Option<Instant>,
@@ -365,12 +363,9 @@ impl Room {
             assembler: Assembler::default(),
             trickle: Trickle::new(now),
             next_relay_beacon: None,
-            ask_at: None,
-            last_ask: None,
-            last_commits_sent: None,
+            repair: Repair::default(),
             early: VecDeque::new(),
             presence: Presence::new(now),
-            answered: BTreeMap::new(),
             admissions: Vec::new(),
             vouched: Vec::new(),
             commit_at: None,
@@ -612,14 +607,14 @@ impl Room {
                     self.hear(cx.now, number, via);
                 }
                 let items: Vec<Item> = decode(&plaintext, "entries")?;
-                self.forget_answered(cx.now);
+                self.repair.forget_answers(cx.now);
                 let mut effects = Vec::new();
                 // Nobody tells us what stands in our own line.
                 let me = self.meta.me;
                 for item in items.into_iter().filter(|item| item.seat() != me) {
                     let place = (item.seat(), item.number());
                     let ready = self.log.receive(&self.room, item, verify_entry)?;
-                    self.answered.insert(place, cx.now);
+                    self.repair.note_answer(cx.now, place);
                     for ready in ready {
                         self.persist_item(cx, &ready);
                         if let Item::Entry(entry) = ready {
@@ -659,29 +654,17 @@ impl Room {
             self.send_commits(cx, (beacon.term, beacon.epoch));
         } else if (beacon.term, beacon.epoch) == here && beacon.digest != self.log.digest() {
             self.trickle.reset(cx.rng, cx.now);
-            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
-            self.ask_at.get_or_insert(cx.now + delay);
+            self.repair.need(cx.rng, cx.now);
         }
     }
 
     fn take_ask(&mut self, cx: &mut Cx<'_>, numbers: &[u32]) {
         if self.log.lacks(numbers) {
-            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
-            self.ask_at.get_or_insert(cx.now + delay);
+            self.repair.need(cx.rng, cx.now);
         }
-        let now = cx.now;
-        self.forget_answered(now);
-        let unanswered = |item: &Item| !self.answered.contains_key(&(item.seat(), item.number()));
-        let missing: Vec<_> = self.log.missing(numbers, ANSWER_BYTES_MAX).into_iter().filter(unanswered).collect();
-        for batch in batches(missing) {
-            self.answered.extend(batch.iter().map(|item| ((item.seat(), item.number()), now)));
-            self.send_items(cx, &batch);
+        for portion in self.repair.take_answers(cx.now, self.log.missing(numbers, ANSWER_BYTES_MAX)) {
+            self.send_items(cx, &portion);
         }
-    }
-
-    /// What was answered longer ago may be answered again: nothing is remembered of it.
-    fn forget_answered(&mut self, now: Instant) {
-        self.answered.retain(|_, at| now.since(*at) < ASK_INTERVAL);
     }
 
     fn take_document(&mut self, from: SeatId, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
@@ -799,10 +782,9 @@ impl Room {
     }
 
     fn send_commits(&mut self, cx: &mut Cx<'_>, from: (u32, u64)) {
-        if self.last_commits_sent.is_some_and(|at| cx.now.since(at) < ASK_INTERVAL) {
+        if !self.repair.take_steps(cx.now) {
             return;
         }
-        self.last_commits_sent = Some(cx.now);
         let mailbox = self.mailbox(cx);
         for (keys, step) in self.meta.epochs.steps_from(from) {
             cx.post(Post::encoded(&keys, step.to_vec()).with_mailbox(mailbox, self.talk));
@@ -862,16 +844,10 @@ impl Room {
                 self.beacon(cx, true);
             }
         }
-        if self.ask_at.is_some_and(|at| at <= cx.now) {
-            self.ask_at = None;
-            if self.last_ask.is_none_or(|at| cx.now.since(at) >= ASK_INTERVAL) {
-                self.last_ask = Some(cx.now);
-                let numbers = self.log.proven();
-                let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
-                cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
-            } else {
-                self.ask_at = Some(cx.now + ASK_INTERVAL);
-            }
+        if self.repair.take_ask(cx.now) {
+            let numbers = self.log.proven();
+            let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
+            cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
         }
         if self.document_ask_at.is_some_and(|at| at <= cx.now) {
             self.ask_for_document(cx);
@@ -897,7 +873,7 @@ impl Room {
             trickle,
             deadline,
             self.next_relay_beacon,
-            self.ask_at,
+            self.repair.poll_timeout(),
             self.presence.poll_timeout(),
             commit,
             lapse,
@@ -1076,22 +1052,4 @@ fn document_holds(room: &[u8; 16], sender: &Seat, generation: u32, folded: &[u64
 
 fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {
     verify(key, domain, &[message], signature)
-}
-
-/// Items in portions that each fill a large parcel at most, if they can.
-fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut batches: Vec<Vec<Item>> = Vec::new();
-    let mut room_left = 0;
-    for item in items {
-        let size = encode(&item).len();
-        if size > room_left {
-            batches.push(Vec::new());
-            room_left = 3_000;
-        }
-        room_left = room_left.saturating_sub(size);
-        if let Some(batch) = batches.last_mut() {
-            batch.push(item);
-        }
-    }
-    batches
 }

@@ -38,6 +38,6 @@ fn a_member_that_floods_with_places_is_forgotten_as_fast() {
         let sealed = theirs.seal(rng, &encode(&items)).unwrap();
         let message = [&[0][..], &encode(&Message::Sealed(sealed))].concat();
         at(rng, u64::from(round) + 1, |cx| room.receive(cx, &message, Via::Link)).unwrap();
-        assert!(room.answered.len() <= 1_000, "round {round}: {}", room.answered.len());
+        assert!(room.repair.answers() <= 1_000, "round {round}: {}", room.repair.answers());
     }
 }

@@ -49,7 +49,7 @@ impl Room {
                 meta.split,
                 meta.heard_commit.map(|(place, _)| place),
                 self.commit_at.is_some(),
-                self.ask_at.is_some(),
+                self.repair.poll_timeout().is_some(),
                 self.document_due.is_some(),
             ),
             (&meta.folded, meta.epochs.places()),
