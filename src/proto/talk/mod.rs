@@ -2,6 +2,7 @@
 
 pub mod beacon;
 pub mod close;
+pub mod document;
 pub mod door;
 pub mod entry;
 pub mod epoch;

@@ -15,18 +15,19 @@ mod view;
 
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Afterlife, Certificate, Closing};
+use super::document::{Offered, Requests};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::presence::Presence;
 use super::repair::Repair;
-use super::roster::{RejoinKey, Roster, Seat, Standing};
+use super::roster::{RejoinKey, Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ANSWER_BYTES_MAX, ASK_INTERVAL, CANDIDATES_MAX, COMMIT_GATHER, DOCUMENT_ANSWER_DELAY_MAX, DOCUMENT_ASK_INTERVAL, EARLY_MAX,
-    PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
+    ANSWER_BYTES_MAX, CANDIDATES_MAX, COMMIT_GATHER, EARLY_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL,
+    SAY_CHARS_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -41,8 +42,6 @@ use commit::Commit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use succession::{Step, Succession};
-
-const DOCUMENT_DOMAIN: &str = "document";
 
 /// What members send each other, sealed under the keys of an epoch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -59,8 +58,8 @@ enum Message {
     Preview(Preview),
     /// Somebody lacks what a fold included: send the document.
     WantDocument,
-    /// The document of this fold, and how many changes of each seat it took in; signed, so that a hostile one has an author.
-    Document { seat: SeatNumber, generation: u32, folded: Vec<u64>, document: Vec<u8>, signature: Sig },
+    /// Here it is.
+    Document(Offered),
     /// Steps to a new term.
     Step(Step),
 }
@@ -180,7 +179,7 @@ struct Meta {
     read_only: bool,
     to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
     succession: Succession,
-    wants_document: bool,
+    document: Requests,
     /// The place after which the chair took us one way and others another: only a new term brings us together.
     split: Option<(u32, u64)>,
     /// The commit of the chair that we heard first for the last place: another one for it is a split.
@@ -245,10 +244,6 @@ pub struct Room {
     deadline: Instant,
     previews: BTreeMap<SeatNumber, (Preview, Instant)>,
     peer_minutes: Option<u32>,
-    document_ask_at: Option<Instant>,
-    document_due: Option<Instant>,
-    /// Before this the document is not sent again, whoever asks: who missed it asks later.
-    document_rests_until: Instant,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -313,7 +308,7 @@ impl Room {
         let mut room = Room::assemble(cx, talk, group, keys, start);
         room.meta.returned = state.returned.clone();
         // It comes with the state, and is asked for again if it proves unsound or this device dies before it is in use.
-        (room.meta.wants_document, room.document_ask_at) = (true, Some(cx.now + DOCUMENT_ASK_INTERVAL));
+        room.meta.document.want(cx.now);
         room.enter(cx);
         Ok((room, state))
     }
@@ -343,7 +338,7 @@ impl Room {
             read_only: false,
             to_tell: Vec::new(),
             succession: Succession::default(),
-            wants_document: false,
+            document: Requests::default(),
             split: None,
             heard_commit: None,
             welcomes: BTreeMap::new(),
@@ -371,9 +366,6 @@ impl Room {
             commit_at: None,
             previews: BTreeMap::new(),
             peer_minutes: None,
-            document_ask_at: None,
-            document_due: None,
-            document_rests_until: now,
         }
     }
 
@@ -407,7 +399,7 @@ impl Room {
             *since = now;
         }
         room.presence.check(now);
-        room.document_ask_at = room.meta.wants_document.then_some(now + ASK_INTERVAL);
+        room.meta.document.restart(now);
         Some(room)
     }
 
@@ -449,28 +441,22 @@ impl Room {
 
     /// Asks whoever hears it for the whole document.
     pub fn ask_for_document(&mut self, cx: &mut Cx<'_>) {
-        self.meta.wants_document = true;
+        self.meta.document.want(cx.now);
         self.persist(cx);
-        self.document_ask_at = Some(cx.now + DOCUMENT_ASK_INTERVAL);
         let post = Post::new(&self.current_keys(), &Message::WantDocument).ephemeral();
         cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
     }
 
     /// A document that others offered is in use.
     pub fn has_document(&mut self, cx: &mut Cx<'_>) {
-        self.document_ask_at = None;
-        if std::mem::take(&mut self.meta.wants_document) {
+        if self.meta.document.settle() {
             self.persist(cx);
         }
     }
 
     /// Whether it is on us to send the document now; said once. The node then calls [`Room::send_document`].
     pub fn take_document_due(&mut self, now: Instant) -> bool {
-        let is_due = self.document_due.take_if(|due| *due <= now).is_some();
-        if is_due {
-            self.document_rests_until = now + DOCUMENT_ASK_INTERVAL / 2;
-        }
-        is_due
+        self.meta.document.take_answer(now)
     }
 
     /// Shows what somebody types until the change comes.
@@ -581,20 +567,10 @@ impl Room {
             }
             Message::Preview(preview) => Ok(vec![Effect::Preview(preview)]),
             Message::WantDocument => {
-                if !self.meta.wants_document && self.document_rests_until <= cx.now {
-                    let delay = cx.rng.between(Duration::from_millis(20), DOCUMENT_ANSWER_DELAY_MAX);
-                    self.document_due.get_or_insert(cx.now + delay);
-                }
+                self.meta.document.hear_request(cx.rng, cx.now);
                 Ok(Vec::new())
             }
-            Message::Document { seat, generation, folded, document, signature } => {
-                let sender = self.meta.roster.seat(seat).ok_or(Fault::Forged("document"))?;
-                let from = sender.id;
-                if !document_holds(&self.room, sender, generation, &folded, &document, signature) {
-                    return Err(Fault::Forged("document"));
-                }
-                Ok(self.take_document(from, generation, &folded, document))
-            }
+            Message::Document(offered) => self.take_document(offered),
             Message::Step(step) => self.take_step(cx, step),
         }
     }
@@ -667,13 +643,14 @@ impl Room {
         }
     }
 
-    fn take_document(&mut self, from: SeatId, generation: u32, folded: &[u64], document: Vec<u8>) -> Vec<Effect> {
-        let included = folded.get(usize::from(self.meta.me)).copied().unwrap_or(0);
-        // Another has answered already.
-        self.document_due = None;
-        match self.meta.wants_document {
-            true => vec![Effect::Document { from, generation, included, bytes: document }],
-            false => Vec::new(),
+    fn take_document(&mut self, offered: Offered) -> Result<Vec<Effect>, Fault> {
+        let sender = self.meta.roster.seat(offered.seat).filter(|sender| offered.holds(&self.room, sender));
+        let from = sender.ok_or(Fault::Forged("document"))?.id;
+        self.meta.document.hear_answer();
+        let included = offered.included(self.meta.me);
+        match self.meta.document.is_wanted() {
+            true => Ok(vec![Effect::Document { from, generation: offered.generation, included, bytes: offered.document }]),
+            false => Ok(Vec::new()),
         }
     }
 
@@ -793,11 +770,8 @@ impl Room {
 
     /// Sends the document to whoever lacks what a fold included.
     pub fn send_document(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
-        let folded = self.meta.folded.clone();
-        let parts = document_parts(generation, &folded, &document);
-        let signature = self.keys.sign(DOCUMENT_DOMAIN, &[&self.room, &parts]).into();
-        let document = Message::Document { seat: self.meta.me, generation, folded, document, signature };
-        cx.post(Post::new(&self.current_keys(), &document).with_mailbox(self.mailbox(cx), self.talk));
+        let offered = Offered::new(&self.keys, &self.room, self.meta.me, generation, self.meta.folded.clone(), document);
+        cx.post(Post::new(&self.current_keys(), &Message::Document(offered)).with_mailbox(self.mailbox(cx), self.talk));
     }
 
     /// Remembers how many changes of each seat the fold took in.
@@ -849,7 +823,7 @@ impl Room {
             let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
             cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
         }
-        if self.document_ask_at.is_some_and(|at| at <= cx.now) {
+        if self.meta.document.is_ask_due(cx.now) {
             self.ask_for_document(cx);
         }
         if self.presence.give_up(cx.now) {
@@ -868,8 +842,7 @@ impl Room {
         let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
         let (trickle, deadline, succession) = (Some(self.trickle.next()), Some(self.deadline), self.succession_due());
         let due = [
-            self.document_ask_at,
-            self.document_due,
+            self.meta.document.poll_timeout(),
             trickle,
             deadline,
             self.next_relay_beacon,
@@ -1038,16 +1011,6 @@ fn room_door(founding: &Key) -> Door {
 
 fn room_mailbox(founding: &Key) -> ReadKey {
     ReadKey(founding.derive("alcove/1 room mailbox", &[]))
-}
-
-/// What a seat says of a document that it sends.
-fn document_parts(generation: u32, folded: &[u64], document: &[u8]) -> Vec<u8> {
-    encode(&(generation, folded, document))
-}
-
-fn document_holds(room: &[u8; 16], sender: &Seat, generation: u32, folded: &[u64], document: &[u8], signature: Sig) -> bool {
-    let parts = document_parts(generation, folded, document);
-    verify(&sender.key, DOCUMENT_DOMAIN, &[room, &parts], &signature.to_bytes())
 }
 
 fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {

@@ -39,7 +39,7 @@ impl Room {
         let rest = (
             (
                 meta.read_only,
-                meta.wants_document,
+                meta.document.is_wanted(),
                 meta.to_tell.len(),
                 self.early.len(),
                 self.vouched.len(),
@@ -50,7 +50,7 @@ impl Room {
                 meta.heard_commit.map(|(place, _)| place),
                 self.commit_at.is_some(),
                 self.repair.poll_timeout().is_some(),
-                self.document_due.is_some(),
+                meta.document.is_answering(),
             ),
             (&meta.folded, meta.epochs.places()),
         );
