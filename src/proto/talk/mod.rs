@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod group;
 pub mod persona;
 pub mod presence;
+pub mod preview;
 pub mod repair;
 pub mod room;
 pub mod roster;

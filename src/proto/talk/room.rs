@@ -21,13 +21,13 @@ use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
 use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::presence::Presence;
+use super::preview::{Preview, Previews};
 use super::repair::Repair;
 use super::roster::{RejoinKey, Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
-    ANSWER_BYTES_MAX, CANDIDATES_MAX, COMMIT_GATHER, EARLY_MAX, PREVIEW_TIME, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL,
-    SAY_CHARS_MAX,
+    ANSWER_BYTES_MAX, CANDIDATES_MAX, COMMIT_GATHER, EARLY_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
 };
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
@@ -62,19 +62,6 @@ enum Message {
     Document(Offered),
     /// Steps to a new term.
     Step(Step),
-}
-
-/// Keystrokes on their way, never stored.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Preview {
-    /// Who types.
-    pub seat: SeatNumber,
-    /// Where in the text, in characters.
-    pub at: u32,
-    /// How many characters go.
-    pub delete: u32,
-    /// What comes.
-    pub insert: String,
 }
 
 /// A device that lost its keys asks back in.
@@ -242,7 +229,7 @@ pub struct Room {
     vouched: Vec<Offer>,
     commit_at: Option<Instant>,
     deadline: Instant,
-    previews: BTreeMap<SeatNumber, (Preview, Instant)>,
+    previews: Previews,
     peer_minutes: Option<u32>,
 }
 
@@ -364,7 +351,7 @@ impl Room {
             admissions: Vec::new(),
             vouched: Vec::new(),
             commit_at: None,
-            previews: BTreeMap::new(),
+            previews: Previews::default(),
             peer_minutes: None,
         }
     }
@@ -462,7 +449,7 @@ impl Room {
     /// Shows what somebody types until the change comes.
     pub fn keep_preview(&mut self, now: Instant, preview: Preview) {
         if self.meta.roster.seat(preview.seat).is_some() {
-            self.previews.insert(preview.seat, (preview, now + PREVIEW_TIME));
+            self.previews.keep(now, preview);
         }
     }
 
@@ -670,7 +657,7 @@ impl Room {
             }
             Body::Say { .. } => cx.tell(Event::Said(self.talk)),
             Body::Change { generation, bytes } => {
-                self.previews.remove(&seat);
+                self.previews.drop(seat);
                 effects.push(Effect::Change { seat, number, generation, bytes });
             }
             Body::Place { at_table } => {

@@ -1,6 +1,6 @@
 //! What an open room tells of itself.
 
-use super::{Preview, Room};
+use super::Room;
 use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
 use crate::proto::id::{CardId, SeatId};
@@ -9,6 +9,7 @@ use crate::proto::talk::close::Afterlife;
 use crate::proto::talk::entry::{Body, Entry, SeatNumber};
 use crate::proto::talk::persona;
 use crate::proto::talk::presence::Contact;
+use crate::proto::talk::preview::Preview;
 use crate::proto::talk::roster::{Roster, Standing};
 use crate::proto::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ impl Room {
 
     /// What others type, as far as it is fresh.
     pub fn previews(&self, now: Instant) -> impl Iterator<Item = &Preview> {
-        self.previews.values().filter(move |(_, until)| *until > now).map(|(preview, _)| preview)
+        self.previews.fresh(now)
     }
 
     /// Whether somebody has proposed to close.
