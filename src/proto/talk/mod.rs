@@ -10,6 +10,7 @@ pub mod group;
 pub mod persona;
 pub mod presence;
 pub mod preview;
+pub mod rejoin;
 pub mod repair;
 pub mod room;
 pub mod roster;

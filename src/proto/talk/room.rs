@@ -14,16 +14,17 @@ mod tests;
 mod view;
 
 use super::beacon::{Beacon, Trickle};
-use super::close::{self, Afterlife, Certificate, Closing};
+use super::close::{self, Certificate, Closing};
 use super::document::{Offered, Requests};
 use super::door::Door;
-use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
+use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber};
 use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::presence::Presence;
 use super::preview::{Preview, Previews};
+use super::rejoin::{Rejoin, RejoinKey, Returned, Stub};
 use super::repair::Repair;
-use super::roster::{RejoinKey, Roster, Standing};
+use super::roster::{Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
 use crate::proto::config::{
@@ -64,25 +65,6 @@ enum Message {
     Step(Step),
 }
 
-/// A device that lost its keys asks back in.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rejoin {
-    /// Its former number.
-    pub old: SeatNumber,
-    /// Its new seat.
-    pub offer: Offer,
-    /// By its re-join key, over the room and both seats.
-    pub signature: Sig,
-}
-
-/// A returned device as a commit names it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Returned {
-    old: SeatNumber,
-    newer: SeatId,
-    signature: Sig,
-}
-
 /// All that one who is admitted later needs to take part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -101,47 +83,6 @@ pub struct State {
     /// The notes, saved.
     pub document: Vec<u8>,
     returned: Vec<Returned>,
-}
-
-/// What survives a lost forgetting key: enough to ask back in and to learn of the end, and nothing that opens content.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stub {
-    /// Re-admits this device.
-    pub rejoin_key: Key,
-    /// Our number.
-    pub number: SeatNumber,
-    /// Our seat, and the key that verifies our vote.
-    pub seat: SeatId,
-    /// See above.
-    pub key: [u8; 32],
-    /// The room's id.
-    pub room: [u8; 16],
-    /// Hands the request in.
-    pub door: [u8; 32],
-    /// Or here.
-    pub door_mailbox: WriteName,
-    /// Tells certificates.
-    pub afterlife: Afterlife,
-    /// Where the room's parcels lie at the relay.
-    pub bucket: u16,
-    /// What the card promised: for the end of the talk.
-    pub expires_hours: u32,
-}
-
-impl Stub {
-    /// The request by which this device asks back in as another seat.
-    pub fn rejoin(&self, newer: &SeatId, offer: Offer) -> Rejoin {
-        let signature = super::group::sign(&self.rejoin_key, "re-join", &[&self.room, &self.seat.0, &newer.0]).into();
-        Rejoin { old: self.number, offer, signature }
-    }
-
-    /// Whether a certificate ends the talk for this device: it holds, and our own vote is in it.
-    pub fn accepts(&self, certificate: &Certificate) -> bool {
-        let is_ours = |seat: &close::ClosedSeat| {
-            seat.seat == self.seat && seat.key == self.key && matches!(seat.end, close::SeatEnd::Voted(_))
-        };
-        certificate.holds(&self.room) && certificate.seats.iter().any(is_ours)
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -359,7 +300,7 @@ impl Room {
     /// The first things a member does: keys of the epoch, the stub, its first entry.
     fn enter(&mut self, cx: &mut Cx<'_>) {
         self.push_epoch();
-        cx.put(Scope::Durable, &stub_name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
+        cx.put(Scope::Durable, &Stub::name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
         cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         let rejoin_key = ed25519_dalek::SigningKey::from_bytes(&self.meta.rejoin_key.0).verifying_key().to_bytes();
         self.append(cx, Body::Hello { rejoin_key });
@@ -975,17 +916,9 @@ impl Admission {
     fn returned(&self) -> Option<Returned> {
         match self {
             Admission::New(_) | Admission::Late { .. } => None,
-            Admission::Return(rejoin) => {
-                let member = super::group::check_key_package(&rejoin.offer.key_package).ok()?;
-                Some(Returned { old: rejoin.old, newer: member.seat, signature: rejoin.signature })
-            }
+            Admission::Return(rejoin) => rejoin.returned(),
         }
     }
-}
-
-/// Under which name the stub of a talk is remembered.
-pub fn stub_name(talk: TalkId) -> Vec<u8> {
-    [b"stub/", &talk.0[..]].concat()
 }
 
 fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {

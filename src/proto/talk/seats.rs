@@ -10,6 +10,7 @@ mod tests;
 use super::door::{self, Door};
 use super::entry::Sig;
 use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verify};
+use super::rejoin::{Rejoin, Stub};
 use crate::proto::board::{Card, Content, Terms};
 use crate::proto::config::{
     CANDIDATES_MAX, COUNT_GATHER, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL,
@@ -56,8 +57,8 @@ pub enum ToHost {
     },
     /// I gave up my seat.
     StandUp,
-    /// A device that lost its keys asks back in (see `room`).
-    Rejoin(super::room::Rejoin),
+    /// A device that lost its keys asks back in (see `rejoin`).
+    Rejoin(Rejoin),
 }
 
 /// A [`ToHost`] with its seat and signature.
@@ -404,7 +405,7 @@ pub enum Errand {
     /// To be admitted by the people at the table.
     Table,
     /// To get back into a room whose keys this device lost.
-    Return(super::room::Stub),
+    Return(Stub),
 }
 
 /// What remains of [`Waiting`] over a restart.

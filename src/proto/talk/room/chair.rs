@@ -3,7 +3,7 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Admission, Effect, Message, Returned, Room, State, room_door, room_mailbox};
+use super::{Admission, Effect, Message, Room, State, room_door, room_mailbox};
 use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
@@ -11,7 +11,8 @@ use crate::proto::id::SeatId;
 use crate::proto::io::{Event, ReadKey};
 use crate::proto::talk::door::Door;
 use crate::proto::talk::entry::{Head, SeatNumber, Sig};
-use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged, verify};
+use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged};
+use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::Standing;
 use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell, tell_encoded};
 use crate::proto::time::Instant;
@@ -80,7 +81,7 @@ impl Room {
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
         let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
         let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
-        match verify(&key.key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
+        match key.lets_back(&self.room, seat.id, newer, signature) {
             true => Ok(()),
             false => Err(Fault::Forged("re-join")),
         }
