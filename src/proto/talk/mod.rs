@@ -1,5 +1,6 @@
 //! One talk from its card to its end: seats and quorum, the room, its log, who sits where, and the close.
 
+pub mod agenda;
 pub mod beacon;
 pub mod close;
 pub mod document;

@@ -13,6 +13,7 @@ mod succession;
 mod tests;
 mod view;
 
+use super::agenda::{Admission, Agenda};
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Certificate, Closing};
 use super::document::{Offered, Requests};
@@ -22,14 +23,12 @@ use super::epoch::Epochs;
 use super::group::{Group, GroupError, Opened, SeatKeys, verify};
 use super::presence::Presence;
 use super::preview::{Preview, Previews};
-use super::rejoin::{Rejoin, RejoinKey, Returned, Stub};
+use super::rejoin::{RejoinKey, Returned, Stub};
 use super::repair::Repair;
 use super::roster::{Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
-use crate::proto::config::{
-    ANSWER_BYTES_MAX, CANDIDATES_MAX, COMMIT_GATHER, EARLY_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX,
-};
+use crate::proto::config::{ANSWER_BYTES_MAX, EARLY_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
 use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
@@ -166,19 +165,10 @@ pub struct Room {
     repair: Repair,
     early: VecDeque<Vec<u8>>,
     presence: Presence,
-    admissions: Vec<Admission>,
-    vouched: Vec<Offer>,
-    commit_at: Option<Instant>,
+    agenda: Agenda,
     deadline: Instant,
     previews: Previews,
     peer_minutes: Option<u32>,
-}
-
-#[cfg_attr(test, derive(Clone))]
-enum Admission {
-    New(Offer),
-    Return(Rejoin),
-    Late { seat: SeatNumber, after: (u32, u64), key_package: Vec<u8> },
 }
 
 impl Room {
@@ -289,9 +279,7 @@ impl Room {
             repair: Repair::default(),
             early: VecDeque::new(),
             presence: Presence::new(now),
-            admissions: Vec::new(),
-            vouched: Vec::new(),
-            commit_at: None,
+            agenda: Agenda::default(),
             previews: Previews::default(),
             peer_minutes: None,
         }
@@ -619,8 +607,7 @@ impl Room {
                 let member = super::group::check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
                 if self.is_chair() {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
-                } else if self.vouched.len() < CANDIDATES_MAX {
-                    self.vouched.push(offer);
+                } else if self.agenda.vouch(offer) {
                     self.need_chair(cx.now);
                 }
             }
@@ -650,7 +637,7 @@ impl Room {
     fn follow_up(&mut self, cx: &mut Cx<'_>) -> Option<Effect> {
         if self.next_removal().is_some() {
             if self.is_chair() {
-                self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+                self.agenda.call(cx.now);
             }
             self.need_chair(cx.now);
         }
@@ -766,7 +753,7 @@ impl Room {
 
     /// When [`Room::tick`] or [`Room::commit`] has something to do next.
     pub fn poll_timeout(&self) -> Instant {
-        let commit = self.commit_at.filter(|_| self.is_chair());
+        let commit = self.agenda.due().filter(|_| self.is_chair());
         let lapse = self.meta.closing.proposal.map(|(_, since)| since + PROPOSAL_TIME_MAX);
         let (trickle, deadline, succession) = (Some(self.trickle.next()), Some(self.deadline), self.succession_due());
         let due = [
@@ -893,32 +880,6 @@ struct MetaStart {
     roster: Roster,
     opened: WallTime,
     heads: Vec<Head>,
-}
-
-impl Admission {
-    /// What a stranger or a returning device handed in; a seat that follows late needs none.
-    fn offer(&self) -> Option<&Offer> {
-        match self {
-            Admission::New(offer) => Some(offer),
-            Admission::Return(rejoin) => Some(&rejoin.offer),
-            Admission::Late { .. } => None,
-        }
-    }
-
-    fn key_package(&self) -> &[u8] {
-        match self {
-            Admission::New(offer) => &offer.key_package,
-            Admission::Return(rejoin) => &rejoin.offer.key_package,
-            Admission::Late { key_package, .. } => key_package,
-        }
-    }
-
-    fn returned(&self) -> Option<Returned> {
-        match self {
-            Admission::New(_) | Admission::Late { .. } => None,
-            Admission::Return(rejoin) => rejoin.returned(),
-        }
-    }
 }
 
 fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {

@@ -3,12 +3,12 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Admission, Effect, Message, Room, State, room_door, room_mailbox};
-use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
+use super::{Effect, Message, Room, State, room_door, room_mailbox};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::io::{Event, ReadKey};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::door::Door;
 use crate::proto::talk::entry::{Head, SeatNumber, Sig};
 use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged};
@@ -64,18 +64,16 @@ impl Room {
     }
 
     pub(super) fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
-        let queued = |other: &Admission| other.key_package() == admission.key_package();
-        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX
-        {
+        if self.meta.roster.number(seat).is_some() || !self.agenda.has_room_for(&admission) {
             return;
         }
-        let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
+        let full = self.meta.roster.sitting().count() + self.agenda.len() >= usize::from(self.meta.terms.seats_max);
         let closing = self.meta.closing.proposal.is_some();
         if matches!(admission, Admission::New(_)) && (full || closing) {
             return self.answer(cx, &admission, &ToGuest::Declined);
         }
-        self.admissions.push(admission);
-        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        self.agenda.add(admission);
+        self.agenda.call(cx.now);
     }
 
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
@@ -213,7 +211,7 @@ impl Room {
 
     /// Whether a commit is due: the node then calls [`Room::commit`] with the notes.
     pub fn wants_commit(&self, now: Instant) -> bool {
-        self.is_chair() && self.commit_at.is_some_and(|at| at <= now)
+        self.is_chair() && self.agenda.due().is_some_and(|at| at <= now)
     }
 
     pub(super) fn next_removal(&self) -> Option<SeatNumber> {
@@ -233,22 +231,18 @@ impl Room {
 
     /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
     pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
-        self.commit_at = None;
-        if self.admissions.iter().any(|admission| matches!(admission, Admission::Late { .. })) {
+        self.agenda.adjourn();
+        if self.agenda.has_late() {
             self.welcome_again(cx, &encode(&self.state(generation, document.to_vec())));
         }
-        let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
-            Some(place) => {
-                let admission = self.admissions.remove(place);
-                let remove = match &admission {
-                    Admission::Return(rejoin) => self.meta.roster.seat(rejoin.old).map(|seat| seat.id),
-                    Admission::New(_) | Admission::Late { .. } => None,
-                };
-                (vec![admission], remove)
+        let (admissions, remove) = match self.agenda.take_return() {
+            Some(rejoin) => {
+                let remove = self.meta.roster.seat(rejoin.old).map(|seat| seat.id);
+                (vec![Admission::Return(rejoin)], remove)
             }
             None => match self.next_removal().and_then(|number| self.meta.roster.seat(number)) {
                 Some(seat) => (Vec::new(), Some(seat.id)),
-                None => (std::mem::take(&mut self.admissions), None),
+                None => (self.agenda.take(), None),
             },
         };
         let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
@@ -280,8 +274,8 @@ impl Room {
             }
         }
         self.persist(cx);
-        if self.next_removal().is_some() || !self.admissions.is_empty() {
-            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        if self.next_removal().is_some() || !self.agenda.is_empty() {
+            self.agenda.call(cx.now);
         }
         self.revote(cx);
         self.trickle.reset(cx.rng, cx.now);

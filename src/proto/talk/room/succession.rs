@@ -8,13 +8,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Admission, Effect, Message, Room, State};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
+use super::{Effect, Message, Room, State};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::io::{Event, Scope};
 use crate::proto::secret::{Key, hash};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
 use crate::proto::talk::group::{Group, check_key_package, verify};
@@ -316,15 +317,14 @@ impl Room {
         if !self.holds(&grant) {
             return Err(Fault::Forged("consent"));
         }
-        self.admissions.retain(|admission| !matches!(admission, Admission::Late { seat, .. } if *seat == grant.seat));
-        self.admissions.push(Admission::Late { seat: grant.seat, after: grant.ballot.after, key_package: grant.key_package });
-        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        self.agenda.add_late(grant.seat, grant.ballot.after, grant.key_package);
+        self.agenda.call(cx.now);
         Ok(())
     }
 
     /// Says the welcomes again that did not arrive; what is left needs a commit.
     pub(super) fn welcome_again(&mut self, cx: &mut Cx<'_>, state: &[u8]) {
-        for admission in std::mem::take(&mut self.admissions) {
+        for admission in self.agenda.take() {
             let told = match &admission {
                 Admission::Late { seat, after, key_package } => {
                     let told = self.meta.welcomes.get(seat).filter(|(package, _)| package == key_package);
@@ -334,7 +334,7 @@ impl Room {
             };
             match told {
                 Some((seat, after, welcome)) => self.welcome_late(cx, seat, after, &welcome, state),
-                None => self.admissions.push(admission),
+                None => self.agenda.add(admission),
             }
         }
     }
@@ -398,7 +398,8 @@ impl Room {
         self.group = group;
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
         self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
-        (self.meta.split, self.commit_at) = (None, None);
+        self.meta.split = None;
+        self.agenda.adjourn();
         self.meta.welcomes.clear();
         self.early.clear();
         self.push_epoch();
@@ -407,14 +408,14 @@ impl Room {
         cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
         self.persist(cx);
         if self.is_chair() {
-            for offer in std::mem::take(&mut self.vouched) {
+            for offer in self.agenda.take_vouched() {
                 if let Ok(member) = check_key_package(&offer.key_package) {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
                 }
             }
         }
-        if self.is_chair() && (self.next_removal().is_some() || !self.admissions.is_empty()) {
-            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        if self.is_chair() && (self.next_removal().is_some() || !self.agenda.is_empty()) {
+            self.agenda.call(cx.now);
         }
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));

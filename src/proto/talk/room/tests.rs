@@ -2,8 +2,9 @@
 
 mod hostile;
 
-use super::{Admission, Room};
+use super::Room;
 use crate::proto::config::{ABSENCE_MAX, CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::close::set_hash;
 use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig, Vote};
 use crate::proto::talk::presence::Contact;
@@ -30,7 +31,7 @@ impl Room {
         let proposal = closing.proposal.map(|(id, at)| (id, now.since(at) >= Duration::from_secs(60)));
         let succession = self.succession_outline(now);
         let heard: String = meta.roster.seats().map(|(n, _)| age(now, self.heard(n))).collect();
-        let admissions: Vec<_> = self.admissions.iter().map(Admission::outline).collect();
+        let admissions: Vec<_> = self.agenda.admissions().iter().map(Admission::outline).collect();
         let contact = match self.contact() {
             Contact::Fresh => 'f',
             Contact::Checking { .. } => 'c',
@@ -42,13 +43,13 @@ impl Room {
                 meta.document.is_wanted(),
                 meta.to_tell.len(),
                 self.early.len(),
-                self.vouched.len(),
+                self.agenda.vouched(),
                 closing.token.is_some(),
             ),
             (
                 meta.split,
                 meta.heard_commit.map(|(place, _)| place),
-                self.commit_at.is_some(),
+                self.agenda.due().is_some(),
                 self.repair.poll_timeout().is_some(),
                 meta.document.is_answering(),
             ),
