@@ -1,12 +1,12 @@
 //! The epochs that a member still knows: the keys of their parcels, who sat in them, and the steps that led from each to the next.
 //!
-//! Laws: a parcel is recognised by the newest epoch that it fits; whoever lags behind is led on by the very bytes that led us; both are
-//! bounded, and the oldest are forgotten first. A place is a term and an epoch in it.
+//! Laws: a parcel is recognised by the newest epoch that it fits; whoever lags behind is led on by the very bytes that led us; what is
+//! of an epoch to come waits for it. All of it is bounded, and the oldest is forgotten first. A place is a term and an epoch in it.
 
 use super::entry::SeatNumber;
 use super::group::Group;
 use super::roster::Roster;
-use crate::proto::config::{COMMITS_MAX, EPOCH_KEYS_MAX};
+use crate::proto::config::{COMMITS_MAX, EARLY_MAX, EPOCH_KEYS_MAX};
 use crate::proto::secret::Key;
 use crate::proto::wire::encode;
 use crate::proto::wire::parcel::{Parcel, ParcelKeys};
@@ -22,6 +22,8 @@ pub struct Epochs {
     steps: VecDeque<((u32, u64), Vec<u8>)>,
     #[serde(skip)]
     has_new_keys: bool,
+    #[serde(skip)]
+    early: VecDeque<Vec<u8>>,
 }
 
 /// One epoch.
@@ -72,6 +74,17 @@ impl Epochs {
         self.known.iter().rev().map(Epoch::keys).find(|keys| keys.recognises(parcel))
     }
 
+    /// Keeps a message of an epoch that we have not come to.
+    pub fn keep_early(&mut self, message: Vec<u8>) {
+        self.early.push_back(message);
+        keep_last(&mut self.early, EARLY_MAX);
+    }
+
+    /// The messages that were kept.
+    pub fn take_early(&mut self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.early)
+    }
+
     /// Keeps a step (a commit, or the founding of a term) for members that lag behind it.
     pub fn keep_step<T: Serialize>(&mut self, after: (u32, u64), step: &T) {
         self.steps.push_back((after, encode(step)));
@@ -120,6 +133,10 @@ mod tests {
             self.known.iter().map(Epoch::place).collect()
         }
 
+        pub(crate) fn early(&self) -> usize {
+            self.early.len()
+        }
+
         pub(crate) fn steps(&self) -> impl Iterator<Item = &[u8]> {
             self.steps.iter().map(|(_, step)| &step[..])
         }
@@ -166,6 +183,14 @@ mod tests {
         assert_eq!(led, [(keys(2), encode(&2_u32)), (keys(3), encode(&3_u32))]);
         assert_eq!(epochs.step_after((1, 1)), Some(&encode(&1_u32)[..]));
         assert_eq!(epochs.steps_from((4, 1)).count(), 0, "nobody is ahead of us");
+    }
+
+    #[test]
+    fn of_what_came_too_early_the_last_waits() {
+        let mut epochs = Epochs::default();
+        (0..=u8::MAX).for_each(|message| epochs.keep_early(vec![message]));
+        let early = epochs.take_early();
+        assert_eq!((early.len(), early.back(), epochs.early()), (EARLY_MAX, Some(&vec![u8::MAX]), 0));
     }
 
     #[test]

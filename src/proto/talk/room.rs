@@ -28,7 +28,7 @@ use super::repair::Repair;
 use super::roster::{Roster, Standing};
 use super::seats::{Founding, HostDoor, Offer, tell_encoded};
 use crate::proto::board::Terms;
-use crate::proto::config::{ANSWER_BYTES_MAX, EARLY_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
+use crate::proto::config::{ANSWER_BYTES_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
 use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
@@ -40,7 +40,7 @@ use crate::proto::wire::parcel::{Parcel, ParcelKeys};
 use crate::proto::wire::{decode, encode};
 use commit::Commit;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use succession::{Step, Succession};
 
 /// What members send each other, sealed under the keys of an epoch.
@@ -163,7 +163,6 @@ pub struct Room {
     trickle: Trickle,
     next_relay_beacon: Option<Instant>,
     repair: Repair,
-    early: VecDeque<Vec<u8>>,
     presence: Presence,
     agenda: Agenda,
     deadline: Instant,
@@ -277,7 +276,6 @@ impl Room {
             trickle: Trickle::new(now),
             next_relay_beacon: None,
             repair: Repair::default(),
-            early: VecDeque::new(),
             presence: Presence::new(now),
             agenda: Agenda::default(),
             previews: Previews::default(),
@@ -519,10 +517,7 @@ impl Room {
             }
             Ok(Opened::Commit(_)) => Err(Fault::OutOfPlace("commit")),
             Err(GroupError::Later { .. }) => {
-                if self.early.len() == EARLY_MAX {
-                    self.early.pop_front();
-                }
-                self.early.push_back(bytes);
+                self.meta.epochs.keep_early(bytes);
                 self.trickle.reset(cx.rng, cx.now);
                 Ok(Vec::new())
             }

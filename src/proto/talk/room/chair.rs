@@ -140,7 +140,7 @@ impl Room {
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));
         let mut effects = Vec::new();
-        for early in std::mem::take(&mut self.early) {
+        for early in self.meta.epochs.take_early() {
             effects.extend(self.take_sealed(cx, early, Via::Link).unwrap_or_default());
         }
         effects.extend(self.revote(cx));

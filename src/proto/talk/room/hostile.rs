@@ -4,6 +4,7 @@ use super::*;
 use crate::proto::cx::EventKeys;
 use crate::proto::id::EventId;
 use crate::proto::rng::Rng;
+use std::collections::VecDeque;
 
 /// Runs something with a room's surroundings at this second; what it caused is dropped.
 fn at<T>(rng: &mut Rng, second: u64, f: impl FnOnce(&mut Cx<'_>) -> T) -> T {

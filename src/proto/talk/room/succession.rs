@@ -401,7 +401,7 @@ impl Room {
         self.meta.split = None;
         self.agenda.adjourn();
         self.meta.welcomes.clear();
-        self.early.clear();
+        self.meta.epochs.take_early();
         self.push_epoch();
         self.note_minimum();
         self.persist_group(cx);

@@ -42,7 +42,7 @@ impl Room {
                 meta.read_only,
                 meta.document.is_wanted(),
                 meta.to_tell.len(),
-                self.early.len(),
+                meta.epochs.early(),
                 self.agenda.vouched(),
                 closing.token.is_some(),
             ),
