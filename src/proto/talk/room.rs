@@ -8,6 +8,10 @@ mod closing;
 mod commit;
 #[cfg(test)]
 mod hostile;
+mod message;
+mod notes;
+mod opening;
+mod record;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -15,105 +19,28 @@ mod view;
 
 use super::agenda::{Admission, Agenda};
 use super::beacon::{Beacon, Trickle};
-use super::close::{self, Certificate, Closing};
-use super::document::{Offered, Requests};
-use super::door::Door;
-use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber};
-use super::epoch::Epochs;
-use super::group::{Group, GroupError, Opened, SeatKeys, verify};
+use super::close::{self, Certificate};
+use super::entry::{Body, Entry, Item, Log, ProposalId, SeatNumber};
+use super::group::{Group, GroupError, Opened, SeatKeys, check_key_package, verify};
 use super::presence::Presence;
 use super::preview::{Preview, Previews};
-use super::rejoin::{RejoinKey, Returned, Stub};
+use super::rejoin::RejoinKey;
 use super::repair::Repair;
-use super::roster::{Roster, Standing};
-use super::seats::{Founding, HostDoor, Offer, tell_encoded};
-use crate::proto::board::Terms;
+use super::roster::Standing;
+use super::seats::Offer;
 use crate::proto::config::{ANSWER_BYTES_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
-use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
-use crate::proto::io::{Event, ReadKey, Scope};
-use crate::proto::secret::{Key, hash16};
-use crate::proto::time::{Duration, Instant, WallTime};
+use crate::proto::id::{SeatId, TalkId, WriteName};
+use crate::proto::io::Event;
+use crate::proto::secret::hash16;
+use crate::proto::time::{Duration, Instant};
 use crate::proto::wire::message::Assembler;
 use crate::proto::wire::parcel::{Parcel, ParcelKeys};
 use crate::proto::wire::{decode, encode};
-use commit::Commit;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use succession::{Step, Succession};
-
-/// What members send each other, sealed under the keys of an epoch.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-enum Message {
-    /// An MLS PrivateMessage with entries.
-    Sealed(Vec<u8>),
-    /// A commit of the chair.
-    Commit(Commit),
-    /// A sign of life.
-    Beacon(Beacon),
-    /// What I know; send what I lack.
-    Ask { numbers: Vec<u32> },
-    /// What somebody types, before it is a change.
-    Preview(Preview),
-    /// Somebody lacks what a fold included: send the document.
-    WantDocument,
-    /// Here it is.
-    Document(Offered),
-    /// Steps to a new term.
-    Step(Step),
-}
-
-/// All that one who is admitted later needs to take part.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct State {
-    /// What the card promised.
-    pub terms: Terms,
-    /// Whose card.
-    card: CardId,
-    founding: Key,
-    term: u32,
-    chair: SeatNumber,
-    roster: Roster,
-    heads: Vec<Head>,
-    opened: WallTime,
-    /// The fold that the document is of.
-    pub generation: u32,
-    /// The notes, saved.
-    pub document: Vec<u8>,
-    returned: Vec<Returned>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(Clone))]
-struct Meta {
-    terms: Terms,
-    card: CardId,
-    founding: Key,
-    term: u32,
-    chair: SeatNumber,
-    me: SeatNumber,
-    roster: Roster,
-    epochs: Epochs,
-    closing: Closing,
-    returned: Vec<Returned>,
-    rejoin_key: Key,
-    host: Option<HostDoor>,
-    opened: WallTime,
-    remaining: Duration,
-    bases: Vec<Head>,
-    folded: Vec<u64>,
-    read_only: bool,
-    to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
-    succession: Succession,
-    document: Requests,
-    /// The place after which the chair took us one way and others another: only a new term brings us together.
-    split: Option<(u32, u64)>,
-    /// The commit of the chair that we heard first for the last place: another one for it is a split.
-    heard_commit: Option<((u32, u64), [u8; 32])>,
-    /// Whom we, the chair, let follow late: by which key package, and the welcome, in case it has not arrived.
-    welcomes: BTreeMap<SeatNumber, (Vec<u8>, Vec<u8>)>,
-}
+use message::Message;
+pub use opening::State;
+use record::Meta;
 
 /// What the room asks the node to do with what it heard.
 #[derive(Debug)]
@@ -171,99 +98,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Opens the room that was just founded.
-    pub fn found(cx: &mut Cx<'_>, talk: TalkId, founding: Founding) -> Result<Room, Fault> {
-        let Founding { group, keys, terms, card, door, to_tell } = founding;
-        let founding = group.export("alcove/1 founding", &[]).map_err(|_| Fault::OutOfPlace("founding"))?;
-        let mut roster = Roster::default();
-        group.roster().iter().for_each(|member| {
-            roster.admit(member.seat, member.key);
-        });
-        let me = roster.number(keys.id()).ok_or(Fault::OutOfPlace("founding"))?;
-        let opened = cx.wall;
-        let heads = vec![Head::default(); group.roster().len()];
-        let mut room = Room::assemble(
-            cx,
-            talk,
-            group,
-            keys,
-            MetaStart { terms, card, founding, term: 1, chair: 0, me, roster, opened, heads },
-        );
-        room.meta.host = door;
-        room.meta.to_tell = to_tell;
-        let to_tell: Vec<_> =
-            room.meta.to_tell.iter().map(|(_, reply, mailbox, message)| (*reply, *mailbox, message.clone())).collect();
-        to_tell.iter().for_each(|(reply, mailbox, message)| tell_encoded(cx, talk, reply, *mailbox, message));
-        room.enter(cx);
-        Ok(room)
-    }
-
-    /// Enters a room that stands, with what the chair sent.
-    ///
-    /// # Errors
-    /// A [`Fault`] if the state does not fit the group, or breaks a rule.
-    pub fn join(cx: &mut Cx<'_>, talk: TalkId, group: Group, keys: SeatKeys, state: &[u8]) -> Result<(Room, State), Fault> {
-        let state: State = decode(state, "room state")?;
-        let me = state.roster.number(keys.id()).ok_or(Fault::OutOfPlace("room state"))?;
-        let sits = |member: &super::group::Member| {
-            state.roster.number(member.seat).and_then(|n| state.roster.seat(n)).is_some_and(|seat| seat.key == member.key)
-        };
-        if !group.roster().iter().all(sits) || state.heads.len() != state.roster.seats().count() {
-            return Err(Fault::OutOfPlace("room state"));
-        }
-        let start = MetaStart {
-            terms: state.terms.clone(),
-            card: state.card,
-            founding: state.founding.clone(),
-            term: state.term,
-            chair: state.chair,
-            me,
-            roster: state.roster.clone(),
-            opened: state.opened,
-            heads: state.heads.clone(),
-        };
-        let mut room = Room::assemble(cx, talk, group, keys, start);
-        room.meta.returned = state.returned.clone();
-        // It comes with the state, and is asked for again if it proves unsound or this device dies before it is in use.
-        room.meta.document.want(cx.now);
-        room.enter(cx);
-        Ok((room, state))
-    }
-
-    fn assemble(cx: &mut Cx<'_>, talk: TalkId, group: Group, keys: SeatKeys, start: MetaStart) -> Room {
-        let MetaStart { terms, card, founding, term, chair, me, roster, opened, heads } = start;
-        let mut log = Log::default();
-        roster.seats().zip(&heads).for_each(|((_, seat), head)| log.open_line(seat.id, seat.key, *head));
-        let remaining = WallTime::from_hours(terms.expires_hours).since(cx.wall);
-        let meta = Meta {
-            terms,
-            card,
-            founding,
-            term,
-            chair,
-            me,
-            roster,
-            epochs: Epochs::default(),
-            closing: Closing::default(),
-            returned: Vec::new(),
-            rejoin_key: Key(cx.rng.bytes()),
-            host: None,
-            opened,
-            remaining,
-            bases: heads,
-            folded: Vec::new(),
-            read_only: false,
-            to_tell: Vec::new(),
-            succession: Succession::default(),
-            document: Requests::default(),
-            split: None,
-            heard_commit: None,
-            welcomes: BTreeMap::new(),
-        };
-        Room::with(cx.now, talk, group, keys, meta, log)
-    }
-
-    fn with(now: Instant, talk: TalkId, group: Group, keys: SeatKeys, meta: Meta, log: Log) -> Room {
+    fn new(now: Instant, talk: TalkId, group: Group, keys: SeatKeys, meta: Meta, log: Log) -> Room {
         Room {
             talk,
             room: hash16("alcove/1 room", &[&meta.founding.0]),
@@ -281,40 +116,6 @@ impl Room {
             previews: Previews::default(),
             peer_minutes: None,
         }
-    }
-
-    /// The first things a member does: keys of the epoch, the stub, its first entry.
-    fn enter(&mut self, cx: &mut Cx<'_>) {
-        self.push_epoch();
-        cx.put(Scope::Durable, &Stub::name(self.talk), &self.stub(cx.event.bucket_of(&self.meta.founding)));
-        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
-        let rejoin_key = ed25519_dalek::SigningKey::from_bytes(&self.meta.rejoin_key.0).verifying_key().to_bytes();
-        self.append(cx, Body::Hello { rejoin_key });
-        cx.tell(Event::TalkOpened(self.talk));
-    }
-
-    /// Goes on after a restart, from the records of this talk's scope.
-    pub fn restore(now: Instant, talk: TalkId, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Room> {
-        let meta: Meta = decode(records.get(&b"room"[..])?, "room").ok()?;
-        let seat: Vec<u8> = decode(records.get(&b"seat"[..])?, "seat").ok()?;
-        let keys = SeatKeys::from_bytes(&seat).ok()?;
-        let group_records = records.iter().filter_map(|(name, value)| Some((name.strip_prefix(b"g/")?, &value[..])));
-        let group = Group::restore(&keys, group_records).ok()?;
-        let mut log = Log::default();
-        let bases = meta.bases.iter().copied().chain(std::iter::repeat(Head::default()));
-        meta.roster.seats().zip(bases).for_each(|((_, seat), base)| log.open_line(seat.id, seat.key, base));
-        let entries = records.iter().filter(|(name, _)| name.starts_with(b"e/"));
-        for entry in entries.filter_map(|(_, value)| decode::<Item>(value, "entry").ok()) {
-            log.append(entry);
-        }
-        let mut room = Room::with(now, talk, group, keys, meta, log);
-        if let Some((_, since)) = &mut room.meta.closing.proposal {
-            // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
-            *since = now;
-        }
-        room.presence.check(now);
-        room.meta.document.restart(now);
-        Some(room)
     }
 
     // ---- what a member may ask -------------------------------------------------------------------------------------------------
@@ -343,43 +144,6 @@ impl Room {
         if self.meta.read_only { Err(Refused::ReadOnly) } else { Ok(()) }
     }
 
-    /// Sends a committed change of the notes.
-    pub fn change(&mut self, cx: &mut Cx<'_>, generation: u32, bytes: Vec<u8>) {
-        self.append(cx, Body::Change { generation, bytes });
-    }
-
-    /// Sends a word of the fold.
-    pub fn fold(&mut self, cx: &mut Cx<'_>, body: Body) -> Vec<Effect> {
-        self.append(cx, body)
-    }
-
-    /// Asks whoever hears it for the whole document.
-    pub fn ask_for_document(&mut self, cx: &mut Cx<'_>) {
-        self.meta.document.want(cx.now);
-        self.persist(cx);
-        let post = Post::new(&self.current_keys(), &Message::WantDocument).ephemeral();
-        cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
-    }
-
-    /// A document that others offered is in use.
-    pub fn has_document(&mut self, cx: &mut Cx<'_>) {
-        if self.meta.document.settle() {
-            self.persist(cx);
-        }
-    }
-
-    /// Whether it is on us to send the document now; said once. The node then calls [`Room::send_document`].
-    pub fn take_document_due(&mut self, now: Instant) -> bool {
-        self.meta.document.take_answer(now)
-    }
-
-    /// Shows what somebody types until the change comes.
-    pub fn keep_preview(&mut self, now: Instant, preview: Preview) {
-        if self.meta.roster.seat(preview.seat).is_some() {
-            self.previews.keep(now, preview);
-        }
-    }
-
     /// Whether there are keys that may open what is carried already; said once.
     pub fn take_new_keys(&mut self) -> bool {
         self.meta.epochs.take_new_keys()
@@ -388,15 +152,6 @@ impl Room {
     /// What a peer's clock shows, in minutes since the Unix epoch; said once.
     pub fn take_peer_minutes(&mut self) -> Option<u32> {
         self.peer_minutes.take()
-    }
-
-    /// Sends keystrokes to whoever is within two hops.
-    pub fn preview(&mut self, cx: &mut Cx<'_>, at: u32, delete: u32, insert: String) {
-        let preview = Message::Preview(Preview { seat: self.meta.me, at, delete, insert });
-        let post = Post::new(&self.current_keys(), &preview).ephemeral().within_hops(1);
-        if post.is_small() {
-            cx.post(post);
-        }
     }
 
     /// Proposes to close, or agrees to what is proposed.
@@ -554,17 +309,6 @@ impl Room {
         }
     }
 
-    fn take_document(&mut self, offered: Offered) -> Result<Vec<Effect>, Fault> {
-        let sender = self.meta.roster.seat(offered.seat).filter(|sender| offered.holds(&self.room, sender));
-        let from = sender.ok_or(Fault::Forged("document"))?.id;
-        self.meta.document.hear_answer();
-        let included = offered.included(self.meta.me);
-        match self.meta.document.is_wanted() {
-            true => Ok(vec![Effect::Document { from, generation: offered.generation, included, bytes: offered.document }]),
-            false => Ok(Vec::new()),
-        }
-    }
-
     /// Acts on an entry that is new and in order: ours as well as others'.
     fn act(&mut self, cx: &mut Cx<'_>, entry: Entry) -> Result<Vec<Effect>, Fault> {
         let Entry { seat, number, body, signature: signed } = entry;
@@ -599,7 +343,7 @@ impl Room {
             }
             Body::Vouch { offer } => {
                 let offer: Offer = decode(&offer, "vouched offer")?;
-                let member = super::group::check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
+                let member = check_key_package(&offer.key_package).map_err(|_| Fault::Forged("key package"))?;
                 if self.is_chair() {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
                 } else if self.agenda.vouch(offer) {
@@ -676,25 +420,6 @@ impl Room {
         for (keys, step) in self.meta.epochs.steps_from(from) {
             cx.post(Post::encoded(&keys, step.to_vec()).with_mailbox(mailbox, self.talk));
         }
-    }
-
-    /// Sends the document to whoever lacks what a fold included.
-    pub fn send_document(&mut self, cx: &mut Cx<'_>, generation: u32, document: Vec<u8>) {
-        let offered = Offered::new(&self.keys, &self.room, self.meta.me, generation, self.meta.folded.clone(), document);
-        cx.post(Post::new(&self.current_keys(), &Message::Document(offered)).with_mailbox(self.mailbox(cx), self.talk));
-    }
-
-    /// Remembers how many changes of each seat the fold took in.
-    pub fn note_fold(&mut self, folded: Vec<u64>) {
-        self.meta.folded = folded;
-    }
-
-    /// Lets go of changes of former generations: only their places stay.
-    pub fn fold_log(&mut self, cx: &mut Cx<'_>, generation: u32) {
-        let former = |entry: &Entry| matches!(&entry.body, Body::Change { generation: of, .. } if *of < generation);
-        let folded = self.log.fold(former);
-        folded.iter().for_each(|item| self.persist_item(cx, item));
-        self.persist(cx);
     }
 
     fn beacon(&mut self, cx: &mut Cx<'_>, to_relay: bool) {
@@ -810,7 +535,7 @@ impl Room {
         self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
     }
 
-    // ---- records and keys --------------------------------------------------------------------------------------------------------
+    // ---- keys and ways ---------------------------------------------------------------------------------------------------------
 
     fn push_epoch(&mut self) {
         self.meta.epochs.enter(self.meta.term, &self.group, &self.meta.roster);
@@ -826,67 +551,6 @@ impl Room {
     fn mailbox(&self, cx: &Cx<'_>) -> Option<WriteName> {
         (!self.rests(cx.now)).then(|| cx.event.bucket(cx.event.bucket_of(&self.meta.founding)).write_name())
     }
-
-    fn persist(&self, cx: &mut Cx<'_>) {
-        cx.put(Scope::Talk(self.talk), b"room", &self.meta);
-    }
-
-    fn persist_group(&mut self, cx: &mut Cx<'_>) {
-        for (name, value) in self.group.take_changes() {
-            let name = [b"g/", &name[..]].concat();
-            match value {
-                Some(value) => cx.out.push_back(crate::proto::io::Output::Persist(crate::proto::io::Persist::Put {
-                    scope: Scope::Talk(self.talk),
-                    name,
-                    value,
-                })),
-                None => cx.delete(Scope::Talk(self.talk), &name),
-            }
-        }
-    }
-
-    fn persist_item(&self, cx: &mut Cx<'_>, item: &Item) {
-        cx.put(Scope::Talk(self.talk), &entry_name(item.seat(), item.number()), item);
-    }
-
-    fn stub(&self, bucket: u16) -> Stub {
-        Stub {
-            rejoin_key: self.meta.rejoin_key.clone(),
-            number: self.meta.me,
-            seat: self.keys.id(),
-            key: self.keys.verifying_key(),
-            room: self.room,
-            door: room_door(&self.meta.founding).public(),
-            door_mailbox: room_mailbox(&self.meta.founding).write_name(),
-            afterlife: self.afterlife(),
-            bucket,
-            expires_hours: self.meta.terms.expires_hours,
-        }
-    }
-}
-
-struct MetaStart {
-    terms: Terms,
-    card: CardId,
-    founding: Key,
-    term: u32,
-    chair: SeatNumber,
-    me: SeatNumber,
-    roster: Roster,
-    opened: WallTime,
-    heads: Vec<Head>,
-}
-
-fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {
-    [b"e/", &[seat][..], &number.to_be_bytes()].concat()
-}
-
-fn room_door(founding: &Key) -> Door {
-    Door::from_seed(&founding.derive("alcove/1 room door", &[]))
-}
-
-fn room_mailbox(founding: &Key) -> ReadKey {
-    ReadKey(founding.derive("alcove/1 room mailbox", &[]))
 }
 
 fn verify_entry(key: &[u8; 32], domain: &str, message: &[u8], signature: &[u8; 64]) -> bool {

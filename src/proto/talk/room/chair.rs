@@ -3,7 +3,8 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Effect, Message, Room, State, room_door, room_mailbox};
+use super::message::Message;
+use super::{Effect, Room};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -23,7 +24,13 @@ impl Room {
     /// devices. Only the chair answers.
     pub fn doors(&self) -> Vec<(Door, ReadKey)> {
         let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
-        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
+        host.chain([self.own_door()]).collect()
+    }
+
+    /// The room's own, which everybody in it computes.
+    pub(super) fn own_door(&self) -> (Door, ReadKey) {
+        let derive = |label| self.meta.founding.derive(label, &[]);
+        (Door::from_seed(&derive("alcove/1 room door")), ReadKey(derive("alcove/1 room mailbox")))
     }
 
     /// Takes a request that came through one of [`Room::doors`].
@@ -280,21 +287,5 @@ impl Room {
         self.revote(cx);
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));
-    }
-
-    pub(super) fn state(&self, generation: u32, document: Vec<u8>) -> State {
-        State {
-            terms: self.meta.terms.clone(),
-            card: self.meta.card,
-            founding: self.meta.founding.clone(),
-            term: self.meta.term,
-            chair: self.meta.chair,
-            roster: self.meta.roster.clone(),
-            heads: self.log.heads(),
-            opened: self.meta.opened,
-            generation,
-            document,
-            returned: self.meta.returned.clone(),
-        }
     }
 }

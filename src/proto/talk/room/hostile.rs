@@ -1,9 +1,14 @@
 //! What a hostile member cannot make a room remember.
 
 use super::*;
+use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
-use crate::proto::id::EventId;
+use crate::proto::id::{CardId, EventId};
 use crate::proto::rng::Rng;
+use crate::proto::secret::Key;
+use crate::proto::talk::entry::Head;
+use crate::proto::talk::seats::Founding;
+use crate::proto::time::WallTime;
 use std::collections::VecDeque;
 
 /// Runs something with a room's surroundings at this second; what it caused is dropped.

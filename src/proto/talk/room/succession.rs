@@ -8,12 +8,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Effect, Message, Room, State};
+use super::message::Message;
+use super::opening::State;
+use super::{Effect, Room};
 use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
-use crate::proto::io::{Event, Scope};
+use crate::proto::io::Event;
 use crate::proto::secret::{Key, hash};
 use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
@@ -188,7 +190,7 @@ impl Room {
         let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
         let grant = Grant { ballot, seat: self.meta.me, key_package, signature };
         (self.meta.succession.promised, self.meta.succession.own) = (Some(ballot), Some(grant.clone()));
-        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
+        self.persist_keys(cx);
         self.persist(cx);
         Some(grant)
     }
@@ -392,9 +394,7 @@ impl Room {
 
     /// The group of a new term takes the old one's place; log, notes and numbers stay.
     fn enter_term(&mut self, cx: &mut Cx<'_>, ballot: Ballot, group: Group) {
-        for name in self.group.record_names() {
-            cx.delete(Scope::Talk(self.talk), &[b"g/", &name[..]].concat());
-        }
+        self.forget_group(cx);
         self.group = group;
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
         self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
@@ -405,7 +405,7 @@ impl Room {
         self.push_epoch();
         self.note_minimum();
         self.persist_group(cx);
-        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
+        self.persist_keys(cx);
         self.persist(cx);
         if self.is_chair() {
             for offer in self.agenda.take_vouched() {

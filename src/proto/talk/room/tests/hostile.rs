@@ -1,7 +1,8 @@
 //! What a hostile seat says with its own real keys and the honest core never would. It forges nothing: all of it is properly signed
 //! and sealed, and only its content or its moment is a lie.
 
-use super::super::{Message, Room};
+use super::super::Room;
+use super::super::message::Message;
 use crate::proto::cx::{Cx, Post};
 use crate::proto::talk::close::{self, Certificate, ClosedSeat, ClosingWord, SeatEnd};
 use crate::proto::talk::entry::{Body, Entry, Item, ProposalId, SeatNumber, Vote};
