@@ -321,7 +321,7 @@ impl Room {
                     seat.rejoin_key = Some(RejoinKey { key: rejoin_key, hello: signed });
                 }
                 let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
-                self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
+                self.meta.to_tell.retain(|word| Some(word.seat) != heard);
             }
             Body::Say { .. } => cx.tell(Event::Said(self.talk)),
             Body::Change { generation, bytes } => {

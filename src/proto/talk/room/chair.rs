@@ -15,7 +15,7 @@ use crate::proto::talk::entry::{Head, SeatNumber, Sig};
 use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged};
 use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::Standing;
-use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell, tell_encoded};
+use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell};
 use crate::proto::time::Instant;
 use crate::proto::wire::encode;
 
@@ -56,12 +56,9 @@ impl Room {
         Ok(())
     }
 
-    pub(super) fn tell_founding_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
-        let known = self.meta.to_tell.iter().find(|(other, ..)| *other == seat).cloned();
-        known.is_some_and(|(_, reply, mailbox, message)| {
-            tell_encoded(cx, self.talk, &reply, mailbox, &message);
-            true
-        })
+    fn tell_founding_again(&self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
+        let word = self.meta.to_tell.iter().find(|word| word.seat == seat);
+        word.map(|word| word.tell(cx, self.talk)).is_some()
     }
 
     fn answer(&self, cx: &mut Cx<'_>, admission: &Admission, answer: &ToGuest) {

@@ -14,7 +14,7 @@ use crate::proto::talk::entry::{Body, Head, Log, SeatNumber};
 use crate::proto::talk::group::{Group, Member, SeatKeys};
 use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::Roster;
-use crate::proto::talk::seats::{Founding, tell_encoded};
+use crate::proto::talk::seats::Founding;
 use crate::proto::time::WallTime;
 use crate::proto::wire::decode;
 use serde::{Deserialize, Serialize};
@@ -71,9 +71,7 @@ impl Room {
         let me = state.roster.number(keys.id()).ok_or(Fault::OutOfPlace("founding"))?;
         let mut room = Room::begin(cx, talk, group, keys, me, state);
         (room.meta.host, room.meta.to_tell) = (door, to_tell);
-        for (_, reply, mailbox, message) in &room.meta.to_tell {
-            tell_encoded(cx, talk, reply, *mailbox, message);
-        }
+        room.meta.to_tell.iter().for_each(|word| word.tell(cx, talk));
         room.enter(cx);
         Ok(room)
     }

@@ -8,7 +8,7 @@ use super::opening::State;
 use super::succession::Succession;
 use crate::proto::board::Terms;
 use crate::proto::cx::Cx;
-use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
+use crate::proto::id::{CardId, TalkId};
 use crate::proto::io::{Output, Persist, Scope};
 use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
@@ -19,7 +19,7 @@ use crate::proto::talk::epoch::Epochs;
 use crate::proto::talk::group::{Group, SeatKeys};
 use crate::proto::talk::rejoin::{Returned, Stub};
 use crate::proto::talk::roster::Roster;
-use crate::proto::talk::seats::HostDoor;
+use crate::proto::talk::seats::{FoundingWord, HostDoor};
 use crate::proto::time::{Duration, Instant, WallTime};
 use crate::proto::wire::decode;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub(super) struct Meta {
     pub(super) bases: Vec<Head>,
     pub(super) folded: Vec<u64>,
     pub(super) read_only: bool,
-    pub(super) to_tell: Vec<(SeatId, [u8; 32], WriteName, Vec<u8>)>,
+    pub(super) to_tell: Vec<FoundingWord>,
     pub(super) succession: Succession,
     pub(super) document: Requests,
     /// The place after which the chair took us one way and others another: only a new term brings us together.
