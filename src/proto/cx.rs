@@ -95,7 +95,12 @@ pub struct Post {
 impl Post {
     /// A message that is carried for a day.
     pub fn new<T: Serialize>(keys: &ParcelKeys, message: &T) -> Post {
-        Post { keys: keys.clone(), message: encode(message), hours: 24, ephemeral: false, hops: None, mailbox: None, owner: None }
+        Post::encoded(keys, encode(message))
+    }
+
+    /// The same, of a message that is encoded already.
+    pub fn encoded(keys: &ParcelKeys, message: Vec<u8>) -> Post {
+        Post { keys: keys.clone(), message, hours: 24, ephemeral: false, hops: None, mailbox: None, owner: None }
     }
 
     /// Passed on at once or never.

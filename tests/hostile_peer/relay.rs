@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const CROWD: usize = 150;
-/// What the relay and the honest two may hold more meanwhile: blobs under way, answers, the shelf's own.
+/// What the relay and the honest two may hold more meanwhile: blobs under way, answers, the mailboxes' own.
 const HONEST_BYTES: usize = 512 * 1024;
 pub const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 

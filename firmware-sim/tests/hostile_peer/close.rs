@@ -5,7 +5,7 @@ use alcove::proto::id::TalkId;
 use alcove::proto::talk::close::{Certificate, ClosedSeat, SeatEnd, set_hash, vote};
 use alcove::proto::talk::entry::{Body, Item, ProposalId, Vote};
 use alcove::proto::talk::group::{Member, SeatKeys};
-use alcove::proto::talk::roster::RejoinKey;
+use alcove::proto::talk::rejoin::RejoinKey;
 use firmware_sim::intruder::{Insider, Intruder};
 use firmware_sim::network::Network;
 use firmware_sim::scenario::{S, view};

@@ -10,7 +10,7 @@ use crate::proto::node::Node;
 use crate::proto::node::reports::Report;
 use crate::proto::node::view::{CardView, ReceiptView, RoomView, SeatView, State, TalkView};
 use crate::proto::talk::close::Ending;
-use crate::proto::talk::room::Contact;
+use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::Standing;
 use crate::shell::driver::Situation;
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use crate::proto::id::TalkId;
 use crate::proto::io::{Event, Output, Persist, Scope};
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::{Certificate, Ending, LastWord, Receipt};
-use crate::proto::talk::room::stub_name;
+use crate::proto::talk::rejoin::Stub;
 use crate::proto::talk::seats::Errand;
 use crate::proto::wire::parcel::Parcel;
 
@@ -78,7 +78,7 @@ impl Node {
         self.table.forget(id);
         self.assemblers.retain(|reader, _| !reader.is_of(id));
         self.with_cx(|_, cx| {
-            cx.delete(Scope::Durable, &stub_name(id));
+            cx.delete(Scope::Durable, &Stub::name(id));
             cx.out.push_back(Output::Persist(Persist::Forget { talk: id }));
         });
     }

@@ -9,7 +9,8 @@ use crate::proto::io::{Event, Record, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Receipt;
 use crate::proto::talk::entry::Body;
-use crate::proto::talk::room::{Room, Stub};
+use crate::proto::talk::rejoin::Stub;
+use crate::proto::talk::room::Room;
 use crate::proto::talk::seats::{Hosting, Waiting};
 use crate::proto::talk::{Stage, StageRecord, Talk};
 use crate::proto::time::{Instant, WallTime};
@@ -41,7 +42,7 @@ impl Node {
             }
         }
         for (name, value) in &durable {
-            let Some(talk) = name.strip_prefix(b"stub/").and_then(|id| id.try_into().ok()).map(TalkId) else { continue };
+            let Some(talk) = Stub::talk(name) else { continue };
             if node.talks.contains_key(&talk) {
                 continue;
             }

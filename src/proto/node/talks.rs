@@ -10,6 +10,7 @@ use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::{Ending, Receipt};
 use crate::proto::talk::entry::{Body, SeatNumber};
+use crate::proto::talk::rejoin::Stub;
 use crate::proto::talk::room::{Effect, Room};
 use crate::proto::talk::seats::{Answered, Errand, Founding, Waiting};
 use crate::proto::talk::{Stage, Talk};
@@ -336,7 +337,7 @@ impl Node {
     }
 
     /// A device whose forgetting keystore lost a talk asks back in.
-    pub(super) fn return_to(&mut self, talk: TalkId, stub: crate::proto::talk::room::Stub) {
+    pub(super) fn return_to(&mut self, talk: TalkId, stub: Stub) {
         if let Some(Ok(waiting)) = self.with_cx(|_, cx| Waiting::new(cx, Errand::Return(stub))) {
             self.talks.insert(talk, Talk::new(talk, Stage::Waiting(Box::new(waiting))));
             self.remember_stage(talk);

@@ -8,7 +8,7 @@ use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::Ending;
 use crate::proto::talk::entry::SeatNumber;
 use crate::proto::talk::persona;
-use crate::proto::talk::room::Contact;
+use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::Standing;
 use crate::proto::talk::seats::Errand;
 use crate::proto::talk::{Stage, room};

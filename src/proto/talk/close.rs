@@ -4,9 +4,9 @@
 //! erases, and nobody's own erasure waits for anybody. What remains tells that there was a talk with n seats and which of them (never
 //! who) confirmed that it is gone; its keys open nothing of the talk.
 
-use super::entry::{Body, Entry, ProposalId, SeatNumber, Sig, Vote};
+use super::entry::{ProposalId, SeatNumber, Sig, Vote};
 use super::group::{SeatKeys, verify};
-use super::roster::RejoinKey;
+use super::rejoin::RejoinKey;
 use crate::proto::id::{SeatId, WriteName};
 use crate::proto::secret::{Key, hash};
 use crate::proto::time::{Instant, WallTime};
@@ -102,8 +102,8 @@ impl Certificate {
             SeatEnd::Left(signature) => leave_holds(room, seat.seat, &seat.key, signature),
             SeatEnd::Replaced { by, newer, signature } => {
                 // Without the seat's own word for the key, anybody could bring anybody back as himself.
-                hello_holds(room, seat.seat, &seat.key, by)
-                    && verify(&by.key, "re-join", &[room, &seat.seat.0, &newer.0], &signature.to_bytes())
+                by.is_of(room, seat.seat, &seat.key)
+                    && by.lets_back(room, seat.seat, *newer, signature)
                     && self.seats.iter().any(|other| other.seat == *newer)
             }
         };
@@ -201,12 +201,6 @@ pub fn leave_holds(room: &[u8; 16], seat: SeatId, key: &[u8; 32], signature: &Si
     verify(key, LEAVE_DOMAIN, &[room, &seat.0], &signature.to_bytes())
 }
 
-/// Whether a seat itself named this re-join key, in the first entry of its line.
-pub fn hello_holds(room: &[u8; 16], seat: SeatId, key: &[u8; 32], named: &RejoinKey) -> bool {
-    let hello = Entry::signed_parts(room, seat, 1, &[0; 16], &Body::Hello { rejoin_key: named.key });
-    verify(key, "entry", &[&hello], &named.hello.to_bytes())
-}
-
 /// What a vote promises to show after the erasure.
 pub fn token_hash(token: &[u8; 16]) -> [u8; 32] {
     hash("alcove/1 erased", &[token])
@@ -300,6 +294,7 @@ impl Receipt {
 mod tests {
     use super::*;
     use crate::proto::rng::Rng;
+    use crate::proto::talk::entry::{Body, Entry};
 
     const ROOM: [u8; 16] = [7; 16];
     const PROPOSAL: ProposalId = ProposalId(0, 1);

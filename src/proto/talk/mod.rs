@@ -1,11 +1,18 @@
 //! One talk from its card to its end: seats and quorum, the room, its log, who sits where, and the close.
 
+pub mod agenda;
 pub mod beacon;
 pub mod close;
+pub mod document;
 pub mod door;
 pub mod entry;
+pub mod epoch;
 pub mod group;
 pub mod persona;
+pub mod presence;
+pub mod preview;
+pub mod rejoin;
+pub mod repair;
 pub mod room;
 pub mod roster;
 pub mod seats;

@@ -6,6 +6,7 @@
 use super::close::set_hash;
 use super::entry::{SeatNumber, Sig};
 use super::persona;
+use super::rejoin::RejoinKey;
 use crate::proto::id::SeatId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,15 +39,6 @@ pub struct Seat {
     pub at_table: bool,
     /// By the seat, once it has left.
     pub goodbye: Option<Sig>,
-}
-
-/// What a seat said in its first entry: with it its device comes back, and nobody else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RejoinKey {
-    /// Ed25519.
-    pub key: [u8; 32],
-    /// The entry's signature: the seat itself named this key, as can be shown to anybody.
-    pub hello: Sig,
 }
 
 /// All of them.

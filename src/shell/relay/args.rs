@@ -1,7 +1,7 @@
 //! `alcove relay`: the command line of the blind relay.
 
+use super::mailbox::Limits;
 use super::server::{Options, Relay, RelayError};
-use super::shelf::Limits;
 use super::tls::Identity;
 use crate::proto::config::RELAY_BLOB_BYTES;
 use clap::Args as ClapArgs;

@@ -1,9 +1,9 @@
-//! The relay's file: what the shelf must know again after a restart, in one redb database.
+//! The relay's file: what the mailboxes must know again after a restart, in one redb database.
 //!
 //! Law: when [`Disk::commit`] returns, all of its batch is durable, else none of it is visible. A record is a blob's place, the hour it
 //! expires, its delete hash and its body; the file holds no time finer than an hour and no name but hashes.
 
-use super::shelf::{Expired, Place, Shelf};
+use super::mailbox::{Expired, Mailboxes, Place};
 use crate::proto::config::RELAY_BLOB_BYTES;
 use crate::proto::id::WriteName;
 use axum::body::Bytes;
@@ -77,11 +77,11 @@ impl Batch {
 pub struct Disk(Database);
 
 impl Disk {
-    /// Opens or makes the file and puts all it knows on a shelf. Reads the whole file once, so that a damaged one is found now.
+    /// Opens or makes the file and fills the mailboxes with all it knows. Reads the whole file once, so that a damaged one is found now.
     ///
     /// # Errors
     /// [`DiskError`]: the file is in use, damaged or newer than this program.
-    pub fn open(file: &Path, new_shelf: impl FnOnce(u32) -> Shelf) -> Result<(Disk, Shelf), DiskError> {
+    pub fn open(file: &Path, empty: impl FnOnce(u32) -> Mailboxes) -> Result<(Disk, Mailboxes), DiskError> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(file)?;
         let write = database.begin_write()?;
         let hour = {
@@ -100,21 +100,21 @@ impl Disk {
         };
         write.commit()?;
 
-        let mut shelf = new_shelf(hour);
+        let mut mailboxes = empty(hour);
         let read = database.begin_read()?;
         for row in read.open_table(LAST)?.iter()? {
             let (name, last) = row?;
-            shelf.restore_last(WriteName(*name.value()), last.value());
+            mailboxes.restore_last(WriteName(*name.value()), last.value());
         }
         for row in read.open_table(BLOBS)?.iter()? {
             let (key, value) = row?;
             let (head, _) = value.value().split_at_checked(HEAD_BYTES).unwrap_or_default();
             let Some((expires, delete_hash)) = head.split_first_chunk::<4>() else { continue };
             let Ok(delete_hash) = delete_hash.try_into() else { continue };
-            shelf.restore(place(key.value()), u32::from_le_bytes(*expires), delete_hash);
+            mailboxes.restore(place(key.value()), u32::from_le_bytes(*expires), delete_hash);
         }
         drop(read);
-        Ok((Disk(database), shelf))
+        Ok((Disk(database), mailboxes))
     }
 
     /// Makes a batch durable with one flush of the disk.

@@ -12,11 +12,11 @@
 
 use super::hex;
 use super::listener::{Connection, Door, Io};
+use super::mailbox::Put;
 use super::message::{SOCKET_PATH, delete_hash};
 use super::meter::Meter;
 use super::pack::PACK_BYTES_MAX;
 use super::server::Shared;
-use super::shelf::Put;
 use super::socket;
 use crate::proto::config::RELAY_BLOB_BYTES;
 use crate::proto::id::WriteName;

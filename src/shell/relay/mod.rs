@@ -3,8 +3,8 @@
 //! A mailbox is a write name; whoever knows it may put. Only who shows the read key that hashes to it may read. A blob is withdrawn only
 //! by who shows the key that hashes to its delete hash. The relay has no other notion of who anybody is.
 //!
-//! Downwards: [`Relay`] and its `http` and `socket` paths; `hub` (who reads what) and `store` (one writer thread over `shelf` and
-//! `disk`); `message` (the bytes both ends agree on); `listener`, `tls`, `stream`, `address` (connections). [`RelayClient`] and
+//! Downwards: [`Relay`] and its `http` and `socket` paths; `hub` (who reads what) and `store` (one writer thread over `mailbox`
+//! and `disk`); `message` (the bytes both ends agree on); `listener`, `tls`, `stream`, `address` (connections). [`RelayClient`] and
 //! [`fetch_pack`] are the device's side.
 
 mod address;
@@ -16,11 +16,11 @@ mod hex;
 mod http;
 mod hub;
 mod listener;
+mod mailbox;
 pub mod message;
 mod meter;
 mod pack;
 mod server;
-mod shelf;
 mod socket;
 mod store;
 mod stream;
@@ -30,9 +30,9 @@ pub use address::{AddressInvalid, ConnectError, RelayAddress};
 pub use args::{Args, run};
 pub use client::{Pace, RelayClient, RelayState};
 pub use disk::DiskError;
+pub use mailbox::Limits;
 pub use meter::Meter;
 pub use pack::{FetchError, PACK_BYTES_MAX, fetch_pack};
 pub use server::{Options, Relay, RelayError};
-pub use shelf::Limits;
 pub use store::HourClock;
 pub use tls::{Identity, IdentityError, Pin};

@@ -5,10 +5,10 @@
 
 use super::hub::{Outbox, Step};
 use super::listener::Connection;
+use super::mailbox::Put;
 use super::message::{Reply, decode_command, delete_hash, encode_reply};
 use super::meter::Meter;
 use super::server::Shared;
-use super::shelf::Put;
 use crate::proto::config::RELAY_MESSAGE_BYTES;
 use crate::proto::io::{RelayCommand, RelayRefusal};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};

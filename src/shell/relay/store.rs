@@ -1,4 +1,4 @@
-//! The relay's memory and its disk as one: changes go through a single writer thread, reads come from the shelf.
+//! The relay's memory and its disk as one: changes go through a single writer thread, reads come from the mailboxes.
 //!
 //! Laws: a put is answered only when it is durable, and becomes readable only then; many changes share one flush of the disk (group
 //! commit: what arrives while one flush runs forms the next batch). Without a disk everything is the same but the flush. A disk that
@@ -6,8 +6,8 @@
 
 use super::disk::{Batch, Disk, DiskError, Record};
 use super::hub::Hub;
+use super::mailbox::{Limits, Mailboxes, Place, Put};
 use super::meter::Meter;
-use super::shelf::{Limits, Place, Put, Shelf};
 use crate::proto::config::RELAY_BLOB_BYTES;
 use crate::proto::id::WriteName;
 use crate::proto::io::RelayRefusal;
@@ -64,7 +64,7 @@ const WARM_MAX: usize = 2_048;
 
 /// The relay's blobs.
 pub struct Store {
-    shelf: Arc<Mutex<Shelf>>,
+    mailboxes: Arc<Mutex<Mailboxes>>,
     disk: Option<Arc<Disk>>,
     clock: HourClock,
     changes: mpsc::Sender<Change>,
@@ -82,19 +82,19 @@ impl Store {
         hub: Arc<Hub>,
         meter: Arc<Meter>,
     ) -> Result<(Store, oneshot::Receiver<Result<(), DiskError>>), DiskError> {
-        let new_shelf = |hour| Shelf::new(limits, hour);
-        let (disk, shelf) = match folder {
+        let empty = |hour| Mailboxes::new(limits, hour);
+        let (disk, mailboxes) = match folder {
             Some(folder) => {
-                let (disk, shelf) = Disk::open(&folder.join("relay.redb"), new_shelf)?;
-                (Some(Arc::new(disk)), shelf)
+                let (disk, mailboxes) = Disk::open(&folder.join("relay.redb"), empty)?;
+                (Some(Arc::new(disk)), mailboxes)
             }
-            None => (None, new_shelf(0)),
+            None => (None, empty(0)),
         };
-        let shelf = Arc::new(Mutex::new(shelf));
+        let mailboxes = Arc::new(Mutex::new(mailboxes));
         let (changes, waiting) = mpsc::channel(WAITING_MAX);
         let (ended_tx, ended) = oneshot::channel();
         let mut writer = Writer {
-            shelf: shelf.clone(),
+            mailboxes: mailboxes.clone(),
             disk: disk.clone(),
             clock: clock.clone(),
             hub,
@@ -110,7 +110,7 @@ impl Store {
                 let _ = ended_tx.send(result);
             })
             .map_err(redb::Error::Io)?;
-        Ok((Store { shelf, disk, clock, changes }, ended))
+        Ok((Store { mailboxes, disk, clock, changes }, ended))
     }
 
     /// Keeps a blob; `answer` comes once it is durable or refused. Waits while too much waits already.
@@ -139,7 +139,7 @@ impl Store {
     /// [`DiskError`]: the disk cannot be read.
     pub async fn next_after(&self, mailbox: WriteName, mut after: u64) -> Result<Option<(u64, Bytes)>, DiskError> {
         loop {
-            let Some(found) = lock(&self.shelf).next_after(&mailbox, after, self.clock.hour()) else { return Ok(None) };
+            let Some(found) = lock(&self.mailboxes).next_after(&mailbox, after, self.clock.hour()) else { return Ok(None) };
             let place = (mailbox, found.cursor);
             let body = match (found.body, &self.disk) {
                 (Some(body), _) => Some(body),
@@ -159,7 +159,7 @@ impl Store {
 
     /// How many blobs are held, and their bytes.
     pub fn holds(&self) -> (u64, u64) {
-        let blobs = lock(&self.shelf).blobs() as u64;
+        let blobs = lock(&self.mailboxes).blobs() as u64;
         (blobs, blobs * RELAY_BLOB_BYTES as u64)
     }
 
@@ -174,7 +174,7 @@ impl Store {
 }
 
 struct Writer {
-    shelf: Arc<Mutex<Shelf>>,
+    mailboxes: Arc<Mutex<Mailboxes>>,
     disk: Option<Arc<Disk>>,
     clock: HourClock,
     hub: Arc<Hub>,
@@ -202,24 +202,24 @@ impl Writer {
         let mut deletes = Vec::new();
         let mut left = BTreeSet::new();
         let hour = self.clock.hour();
-        let mut shelf = lock(&self.shelf);
+        let mut mailboxes = lock(&self.mailboxes);
         if self.swept.is_none_or(|swept| swept < hour) {
             self.swept = Some(hour);
-            batch.expired = shelf.expire(hour);
-            batch.hour = Some(shelf.hour());
+            batch.expired = mailboxes.expire(hour);
+            batch.hour = Some(mailboxes.hour());
             left.extend(batch.expired.blobs.iter().map(|(mailbox, _)| *mailbox));
         }
         for change in changes {
             match change {
                 Change::Put(put, answer) => {
-                    let placed = shelf.place(&put, hour).map(|(cursor, expires)| {
+                    let placed = mailboxes.place(&put, hour).map(|(cursor, expires)| {
                         let Put { to, blob: body, delete_hash, .. } = put;
                         batch.puts.push(Record { place: (to, cursor), expires, delete_hash, body });
                     });
                     puts.push((placed, answer));
                 }
                 Change::Delete { from, delete_hash, answer } => {
-                    let gone = shelf.withdraw(from, delete_hash);
+                    let gone = mailboxes.withdraw(from, delete_hash);
                     deletes.push((gone.len(), answer));
                     left.extend((!gone.is_empty()).then_some(from));
                     batch.withdrawn.extend(gone.into_iter().map(|cursor| (from, cursor)));
@@ -227,8 +227,8 @@ impl Writer {
                 Change::Tick | Change::End => {}
             }
         }
-        batch.last = left.iter().filter_map(|name| Some((*name, shelf.last(name)?))).collect();
-        drop(shelf);
+        batch.last = left.iter().filter_map(|name| Some((*name, mailboxes.last(name)?))).collect();
+        drop(mailboxes);
 
         if let Some(disk) = &self.disk
             && !batch.is_empty()
@@ -252,24 +252,24 @@ impl Writer {
     }
 
     fn publish(&mut self, batch: &Batch) {
-        let mut shelf = lock(&self.shelf);
+        let mut mailboxes = lock(&self.mailboxes);
         for record in &batch.puts {
-            shelf.keep(record.place);
+            mailboxes.keep(record.place);
             if self.disk.is_some() {
                 self.warm.push_back(record.place);
             }
         }
         while self.warm.len() > WARM_MAX {
             if let Some(place) = self.warm.pop_front() {
-                shelf.cool(place);
+                mailboxes.cool(place);
             }
         }
-        drop(shelf);
+        drop(mailboxes);
         self.hub.wake(batch.puts.iter().map(|record| record.place.0));
     }
 }
 
-/// No holder of the lock panics half-way through a change, so a poisoned shelf is a sound one.
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+/// No holder of the lock panics half-way through a change, so what a poisoned one guards is sound.
+fn lock(mailboxes: &Mutex<Mailboxes>) -> MutexGuard<'_, Mailboxes> {
+    mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
 }

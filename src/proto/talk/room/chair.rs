@@ -3,17 +3,19 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Admission, Effect, Message, Returned, Room, State, room_door, room_mailbox};
-use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
+use super::message::Message;
+use super::{Effect, Room};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::io::{Event, ReadKey};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::door::Door;
 use crate::proto::talk::entry::{Head, SeatNumber, Sig};
-use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged, verify};
+use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged};
+use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::Standing;
-use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell, tell_encoded};
+use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell};
 use crate::proto::time::Instant;
 use crate::proto::wire::encode;
 
@@ -22,7 +24,13 @@ impl Room {
     /// devices. Only the chair answers.
     pub fn doors(&self) -> Vec<(Door, ReadKey)> {
         let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
-        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
+        host.chain([self.own_door()]).collect()
+    }
+
+    /// The room's own, which everybody in it computes.
+    pub(super) fn own_door(&self) -> (Door, ReadKey) {
+        let derive = |label| self.meta.founding.derive(label, &[]);
+        (Door::from_seed(&derive("alcove/1 room door")), ReadKey(derive("alcove/1 room mailbox")))
     }
 
     /// Takes a request that came through one of [`Room::doors`].
@@ -48,12 +56,9 @@ impl Room {
         Ok(())
     }
 
-    pub(super) fn tell_founding_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
-        let known = self.meta.to_tell.iter().find(|(other, ..)| *other == seat).cloned();
-        known.is_some_and(|(_, reply, mailbox, message)| {
-            tell_encoded(cx, self.talk, &reply, mailbox, &message);
-            true
-        })
+    fn tell_founding_again(&self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
+        let word = self.meta.to_tell.iter().find(|word| word.seat == seat);
+        word.map(|word| word.tell(cx, self.talk)).is_some()
     }
 
     fn answer(&self, cx: &mut Cx<'_>, admission: &Admission, answer: &ToGuest) {
@@ -63,24 +68,22 @@ impl Room {
     }
 
     pub(super) fn queue_admission(&mut self, cx: &mut Cx<'_>, seat: SeatId, admission: Admission) {
-        let queued = |other: &Admission| other.key_package() == admission.key_package();
-        if self.meta.roster.number(seat).is_some() || self.admissions.iter().any(queued) || self.admissions.len() >= CANDIDATES_MAX
-        {
+        if self.meta.roster.number(seat).is_some() || !self.agenda.has_room_for(&admission) {
             return;
         }
-        let full = self.meta.roster.sitting().count() + self.admissions.len() >= usize::from(self.meta.terms.seats_max);
+        let full = self.meta.roster.sitting().count() + self.agenda.len() >= usize::from(self.meta.terms.seats_max);
         let closing = self.meta.closing.proposal.is_some();
         if matches!(admission, Admission::New(_)) && (full || closing) {
             return self.answer(cx, &admission, &ToGuest::Declined);
         }
-        self.admissions.push(admission);
-        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        self.agenda.add(admission);
+        self.agenda.call(cx.now);
     }
 
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
         let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
         let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
-        match verify(&key.key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
+        match key.lets_back(&self.room, seat.id, newer, signature) {
             true => Ok(()),
             false => Err(Fault::Forged("re-join")),
         }
@@ -134,14 +137,14 @@ impl Room {
             return Ok(vec![Effect::Removed]);
         }
         self.seat_changes(&added, &removed, &commit.returned);
-        self.keep_step(commit.place, &Message::Commit(commit));
+        self.meta.epochs.keep_step(commit.place, &Message::Commit(commit));
         self.push_epoch();
         self.persist_group(cx);
         self.persist(cx);
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));
         let mut effects = Vec::new();
-        for early in std::mem::take(&mut self.early) {
+        for early in self.meta.epochs.take_early() {
             effects.extend(self.take_sealed(cx, early, Via::Link).unwrap_or_default());
         }
         effects.extend(self.revote(cx));
@@ -151,8 +154,7 @@ impl Room {
     /// A step from a place that we have left: if the chair signed another one there for us, some of us went another way, and nobody's
     /// keys fit both. The seats of that place found a new term from there.
     pub(super) fn notice_split(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Message) {
-        let ours = self.meta.commits.iter().find(|(after, _)| *after == place).map(|(_, step)| step);
-        if ours.is_some_and(|ours| *ours != encode(step)) {
+        if self.meta.epochs.step_after(place).is_some_and(|ours| *ours != encode(step)) {
             self.split(cx, place);
         }
     }
@@ -213,7 +215,7 @@ impl Room {
 
     /// Whether a commit is due: the node then calls [`Room::commit`] with the notes.
     pub fn wants_commit(&self, now: Instant) -> bool {
-        self.is_chair() && self.commit_at.is_some_and(|at| at <= now)
+        self.is_chair() && self.agenda.due().is_some_and(|at| at <= now)
     }
 
     pub(super) fn next_removal(&self) -> Option<SeatNumber> {
@@ -233,22 +235,18 @@ impl Room {
 
     /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
     pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
-        self.commit_at = None;
-        if self.admissions.iter().any(|admission| matches!(admission, Admission::Late { .. })) {
+        self.agenda.adjourn();
+        if self.agenda.has_late() {
             self.welcome_again(cx, &encode(&self.state(generation, document.to_vec())));
         }
-        let (admissions, remove) = match self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_))) {
-            Some(place) => {
-                let admission = self.admissions.remove(place);
-                let remove = match &admission {
-                    Admission::Return(rejoin) => self.meta.roster.seat(rejoin.old).map(|seat| seat.id),
-                    Admission::New(_) | Admission::Late { .. } => None,
-                };
-                (vec![admission], remove)
+        let (admissions, remove) = match self.agenda.take_return() {
+            Some(rejoin) => {
+                let remove = self.meta.roster.seat(rejoin.old).map(|seat| seat.id);
+                (vec![Admission::Return(rejoin)], remove)
             }
             None => match self.next_removal().and_then(|number| self.meta.roster.seat(number)) {
                 Some(seat) => (Vec::new(), Some(seat.id)),
-                None => (std::mem::take(&mut self.admissions), None),
+                None => (self.agenda.take(), None),
             },
         };
         let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
@@ -258,7 +256,7 @@ impl Room {
         let (place, reasons) = ((self.meta.term, epoch), self.reasons_for(remove.and_then(|seat| self.meta.roster.number(seat))));
         let message = Message::Commit(self.sign_commit(place, committed.commit, returned.clone(), reasons));
         let old_keys = self.current_keys();
-        self.keep_step(place, &message);
+        self.meta.epochs.keep_step(place, &message);
         let added: Vec<_> = add.iter().filter_map(|package| group::check_key_package(package).ok()).collect();
         self.seat_changes(&added, remove.as_slice(), &returned);
         self.push_epoch();
@@ -280,27 +278,11 @@ impl Room {
             }
         }
         self.persist(cx);
-        if self.next_removal().is_some() || !self.admissions.is_empty() {
-            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        if self.next_removal().is_some() || !self.agenda.is_empty() {
+            self.agenda.call(cx.now);
         }
         self.revote(cx);
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));
-    }
-
-    pub(super) fn state(&self, generation: u32, document: Vec<u8>) -> State {
-        State {
-            terms: self.meta.terms.clone(),
-            card: self.meta.card,
-            founding: self.meta.founding.clone(),
-            term: self.meta.term,
-            chair: self.meta.chair,
-            roster: self.meta.roster.clone(),
-            heads: self.log.heads(),
-            opened: self.meta.opened,
-            generation,
-            document,
-            returned: self.meta.returned.clone(),
-        }
     }
 }

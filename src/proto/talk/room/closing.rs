@@ -1,7 +1,7 @@
 //! The room's way to its end: votes, the certificate, the last words.
 
 use super::{Effect, Room};
-use crate::proto::config::{ABSENCE_MAX, CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
+use crate::proto::config::{CERTIFICATE_HOURS, MARKER_HOURS, PROPOSAL_TIME_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -133,8 +133,8 @@ impl Room {
     /// A proposal is over, by this seat's word. Our own clock alone does not know it if we were away when it lapsed: the others may have
     /// agreed in time.
     pub(super) fn drop_proposal(&mut self, cx: &Cx<'_>, by: SeatNumber, proposal: ProposalId) {
-        let in_contact = self.heard.values().filter_map(|heard| heard.any).any(|at| cx.now.since(at) <= ABSENCE_MAX);
-        self.meta.closing.drop_proposal(proposal, by != self.meta.me || in_contact);
+        let is_known = by != self.meta.me || self.presence.is_in_contact(cx.now);
+        self.meta.closing.drop_proposal(proposal, is_known);
     }
 
     pub(super) fn lapse(&mut self, cx: &mut Cx<'_>) {

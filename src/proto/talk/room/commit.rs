@@ -3,11 +3,12 @@
 //! Laws: a removal shows the goodbye of its seat, or the signed wishes of more than half of the others; nobody needs to have heard
 //! them before. A chair that signs two commits for one epoch has split the room, and everybody who sees both can prove it.
 
-use super::{Returned, Room};
+use super::Room;
 use crate::proto::secret::hash;
 use crate::proto::talk::close::leave_holds;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::group::verify;
+use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::{Seat, Standing};
 use crate::proto::wire::encode;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,15 @@
 //! What a hostile member cannot make a room remember.
 
 use super::*;
+use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
-use crate::proto::id::EventId;
+use crate::proto::id::{CardId, EventId};
 use crate::proto::rng::Rng;
+use crate::proto::secret::Key;
+use crate::proto::talk::entry::Head;
+use crate::proto::talk::seats::Founding;
+use crate::proto::time::WallTime;
+use std::collections::VecDeque;
 
 /// Runs something with a room's surroundings at this second; what it caused is dropped.
 fn at<T>(rng: &mut Rng, second: u64, f: impl FnOnce(&mut Cx<'_>) -> T) -> T {
@@ -38,6 +44,6 @@ fn a_member_that_floods_with_places_is_forgotten_as_fast() {
         let sealed = theirs.seal(rng, &encode(&items)).unwrap();
         let message = [&[0][..], &encode(&Message::Sealed(sealed))].concat();
         at(rng, u64::from(round) + 1, |cx| room.receive(cx, &message, Via::Link)).unwrap();
-        assert!(room.answered.len() <= 1_000, "round {round}: {}", room.answered.len());
+        assert!(room.repair.answers() <= 1_000, "round {round}: {}", room.repair.answers());
     }
 }

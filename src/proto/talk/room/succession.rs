@@ -8,17 +8,22 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Admission, Effect, Message, Room, State};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
+use super::message::Message;
+use super::opening::State;
+use super::{Effect, Room};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
-use crate::proto::io::{Event, Scope};
+use crate::proto::io::Event;
 use crate::proto::secret::{Key, hash};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
+use crate::proto::talk::epoch::Epoch;
 use crate::proto::talk::group::{Group, check_key_package, verify};
 use crate::proto::talk::roster::Standing;
 use crate::proto::time::Instant;
+use crate::proto::wire::parcel::ParcelKeys;
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,19 +161,19 @@ impl Room {
         let chair = self.meta.roster.seat(self.meta.chair);
         let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
         let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
-        let since = self.heard(self.meta.chair).unwrap_or(self.since);
+        let since = self.presence.silent_since(self.meta.chair);
         let is_liar = self.meta.split.is_some();
         is_liar || chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
     }
 
     fn is_first_in_line(&self, now: Instant) -> bool {
-        let here = |number: SeatNumber| self.heard(number).is_some_and(|at| now.since(at) <= CHAIR_SILENCE_MAX);
+        let here = |number: SeatNumber| self.presence.is_here(number, now, CHAIR_SILENCE_MAX);
         !self.meta.roster.sitting().any(|(number, _)| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
     /// The seats of an epoch, but for those who said goodbye.
     fn electors(&self, place: (u32, u64), consenting: &[SeatNumber]) -> Vec<SeatNumber> {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).or(self.meta.epochs.back());
+        let known = self.meta.epochs.at(place).or(self.meta.epochs.newest());
         let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
         // Whoever consented and left since was there when it consented.
         leaves.retain(|number| {
@@ -185,7 +190,7 @@ impl Room {
         let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
         let grant = Grant { ballot, seat: self.meta.me, key_package, signature };
         (self.meta.succession.promised, self.meta.succession.own) = (Some(ballot), Some(grant.clone()));
-        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
+        self.persist_keys(cx);
         self.persist(cx);
         Some(grant)
     }
@@ -236,8 +241,8 @@ impl Room {
         let hash = Founded::signed_hash(&ballot, &grants, &welcome);
         let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
         let message = Message::Step(Step::Founded(Founded { ballot, grants, welcome, signature }));
-        let keys = self.keys_of(ballot.after).unwrap_or_else(|| self.current_keys());
-        self.keep_step(ballot.after, &message);
+        let keys = self.keys_at(ballot.after);
+        self.meta.epochs.keep_step(ballot.after, &message);
         self.return_to(ballot.after);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
@@ -258,13 +263,13 @@ impl Room {
         }
         let Founded { grants, welcome, .. } = founded;
         // We consented from there, and go back if we have followed the old chair since: it will do the same.
-        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.keys_of(ballot.after).is_some() {
+        if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
             if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
                 && Some(founder) == successor
             {
-                self.keep_step(ballot.after, &message);
+                self.meta.epochs.keep_step(ballot.after, &message);
                 self.return_to(ballot.after);
                 self.enter_term(cx, ballot, group);
                 return Ok(Vec::new());
@@ -314,15 +319,14 @@ impl Room {
         if !self.holds(&grant) {
             return Err(Fault::Forged("consent"));
         }
-        self.admissions.retain(|admission| !matches!(admission, Admission::Late { seat, .. } if *seat == grant.seat));
-        self.admissions.push(Admission::Late { seat: grant.seat, after: grant.ballot.after, key_package: grant.key_package });
-        self.commit_at.get_or_insert(cx.now + COMMIT_GATHER);
+        self.agenda.add_late(grant.seat, grant.ballot.after, grant.key_package);
+        self.agenda.call(cx.now);
         Ok(())
     }
 
     /// Says the welcomes again that did not arrive; what is left needs a commit.
     pub(super) fn welcome_again(&mut self, cx: &mut Cx<'_>, state: &[u8]) {
-        for admission in std::mem::take(&mut self.admissions) {
+        for admission in self.agenda.take() {
             let told = match &admission {
                 Admission::Late { seat, after, key_package } => {
                     let told = self.meta.welcomes.get(seat).filter(|(package, _)| package == key_package);
@@ -332,7 +336,7 @@ impl Room {
             };
             match told {
                 Some((seat, after, welcome)) => self.welcome_late(cx, seat, after, &welcome, state),
-                None => self.admissions.push(admission),
+                None => self.agenda.add(admission),
             }
         }
     }
@@ -340,17 +344,10 @@ impl Room {
     /// Lets a seat that was away into this term.
     pub(super) fn welcome_late(&mut self, cx: &mut Cx<'_>, seat: SeatNumber, after: (u32, u64), welcome: &[u8], state: &[u8]) {
         let step = Message::Step(Step::Welcome { seat, welcome: welcome.to_vec(), state: state.to_vec() });
+        let mailbox = self.mailbox(cx);
         // In whatever epoch it stayed behind: it reads at least one that we still know.
-        let behind: Vec<_> = self
-            .meta
-            .epochs
-            .iter()
-            .filter(|epoch| (epoch.term, epoch.epoch) == after || epoch.term < self.meta.term)
-            .cloned()
-            .collect();
-        for epoch in behind {
-            let keys = crate::proto::wire::parcel::ParcelKeys::new(&epoch.secret);
-            cx.post(Post::new(&keys, &step).with_mailbox(self.mailbox(cx), self.talk));
+        for epoch in self.meta.epochs.before_term(self.meta.term, after) {
+            cx.post(Post::new(&epoch.keys(), &step).with_mailbox(mailbox, self.talk));
         }
     }
 
@@ -373,13 +370,13 @@ impl Room {
         self.meta.returned = state.returned;
         let step = Ballot { term: state.term, successor: state.chair, ..ballot };
         self.enter_term(cx, step, group);
-        self.ask_at.get_or_insert(cx.now);
+        self.repair.need_now(cx.now);
         Ok(Vec::new())
     }
 
     /// What a chair did after this place did not happen: seats that only our side admitted have to ask again.
     fn return_to(&mut self, place: (u32, u64)) {
-        let known = self.meta.epochs.iter().find(|known| (known.term, known.epoch) == place).cloned();
+        let known = self.meta.epochs.at(place).cloned();
         let Some(epoch) = known.filter(|_| place != (self.meta.term, self.group.epoch())) else { return };
         self.meta.roster.truncate(epoch.seats);
         self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
@@ -397,29 +394,28 @@ impl Room {
 
     /// The group of a new term takes the old one's place; log, notes and numbers stay.
     fn enter_term(&mut self, cx: &mut Cx<'_>, ballot: Ballot, group: Group) {
-        for name in self.group.record_names() {
-            cx.delete(Scope::Talk(self.talk), &[b"g/", &name[..]].concat());
-        }
+        self.forget_group(cx);
         self.group = group;
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
         self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
-        (self.meta.split, self.commit_at) = (None, None);
+        self.meta.split = None;
+        self.agenda.adjourn();
         self.meta.welcomes.clear();
-        self.early.clear();
+        self.meta.epochs.take_early();
         self.push_epoch();
         self.note_minimum();
         self.persist_group(cx);
-        cx.put(Scope::Talk(self.talk), b"seat", &*self.keys.to_bytes());
+        self.persist_keys(cx);
         self.persist(cx);
         if self.is_chair() {
-            for offer in std::mem::take(&mut self.vouched) {
+            for offer in self.agenda.take_vouched() {
                 if let Ok(member) = check_key_package(&offer.key_package) {
                     self.queue_admission(cx, member.seat, Admission::New(offer));
                 }
             }
         }
-        if self.is_chair() && (self.next_removal().is_some() || !self.admissions.is_empty()) {
-            self.commit_at = Some(cx.now + COMMIT_GATHER);
+        if self.is_chair() && (self.next_removal().is_some() || !self.agenda.is_empty()) {
+            self.agenda.call(cx.now);
         }
         self.trickle.reset(cx.rng, cx.now);
         cx.tell(Event::TalkChanged(self.talk));
@@ -437,9 +433,14 @@ impl Room {
 
     /// Says a step under the keys of the epoch that it follows: those whom it concerns know them, whichever way they went since.
     fn post_step_from(&mut self, cx: &mut Cx<'_>, place: (u32, u64), step: &Step) {
-        let keys = self.keys_of(place).unwrap_or_else(|| self.current_keys());
+        let keys = self.keys_at(place);
         let post = Post::new(&keys, &Message::Step(step.clone()));
         cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+    }
+
+    /// The keys of the epoch at this place, where it is known.
+    fn keys_at(&self, place: (u32, u64)) -> ParcelKeys {
+        self.meta.epochs.at(place).map_or_else(|| self.current_keys(), Epoch::keys)
     }
 
     /// Known to everybody who was a member, and bound to who consented.

@@ -2,10 +2,12 @@
 
 mod hostile;
 
-use super::{Admission, Contact, Room};
+use super::Room;
 use crate::proto::config::{ABSENCE_MAX, CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY};
+use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::close::set_hash;
 use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig, Vote};
+use crate::proto::talk::presence::Contact;
 use crate::proto::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -28,9 +30,9 @@ impl Room {
         let votes: Vec<_> = closing.votes.iter().map(|(seat, vote)| (*seat, self.vote_outline(vote))).collect();
         let proposal = closing.proposal.map(|(id, at)| (id, now.since(at) >= Duration::from_secs(60)));
         let succession = self.succession_outline(now);
-        let heard: String = meta.roster.seats().map(|(n, _)| age(now, self.heard.get(&n).and_then(|heard| heard.any))).collect();
-        let admissions: Vec<_> = self.admissions.iter().map(Admission::outline).collect();
-        let contact = match self.contact {
+        let heard: String = meta.roster.seats().map(|(n, _)| age(now, self.heard(n))).collect();
+        let admissions: Vec<_> = self.agenda.admissions().iter().map(Admission::outline).collect();
+        let contact = match self.contact() {
             Contact::Fresh => 'f',
             Contact::Checking { .. } => 'c',
             Contact::Unchecked => 'u',
@@ -38,20 +40,20 @@ impl Room {
         let rest = (
             (
                 meta.read_only,
-                meta.wants_document,
+                meta.document.is_wanted(),
                 meta.to_tell.len(),
-                self.early.len(),
-                self.vouched.len(),
+                meta.epochs.early(),
+                self.agenda.vouched(),
                 closing.token.is_some(),
             ),
             (
                 meta.split,
                 meta.heard_commit.map(|(place, _)| place),
-                self.commit_at.is_some(),
-                self.ask_at.is_some(),
-                self.document_due.is_some(),
+                self.agenda.due().is_some(),
+                self.repair.poll_timeout().is_some(),
+                meta.document.is_answering(),
             ),
-            (&meta.folded, meta.epochs.iter().map(|epoch| (epoch.term, epoch.epoch)).collect::<Vec<_>>()),
+            (&meta.folded, meta.epochs.places()),
         );
         format!(
             "room {}.{} chair {} me {} seats {seats:?} removals {removals:?} leaves {leaves:?} log {:?} closing {proposal:?} {votes:?} \

@@ -1,6 +1,6 @@
 //! What an open room tells of itself.
 
-use super::{Contact, Preview, Room};
+use super::Room;
 use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
 use crate::proto::id::{CardId, SeatId};
@@ -8,8 +8,9 @@ use crate::proto::secret::Key;
 use crate::proto::talk::close::Afterlife;
 use crate::proto::talk::entry::{Body, Entry, SeatNumber};
 use crate::proto::talk::persona;
-use crate::proto::talk::roster::{Roster, Standing};
-use crate::proto::time::{Duration, Instant};
+use crate::proto::talk::presence::Contact;
+use crate::proto::talk::roster::Roster;
+use crate::proto::time::Instant;
 
 impl Room {
     /// What the card promised.
@@ -61,11 +62,6 @@ impl Room {
         })
     }
 
-    /// What others type, as far as it is fresh.
-    pub fn previews(&self, now: Instant) -> impl Iterator<Item = &Preview> {
-        self.previews.values().filter(move |(_, until)| *until > now).map(|(preview, _)| preview)
-    }
-
     /// Whether somebody has proposed to close.
     pub fn is_closing(&self) -> bool {
         self.meta.closing.proposal.is_some()
@@ -89,12 +85,12 @@ impl Room {
 
     /// Whether what is shown was checked since the last absence.
     pub fn contact(&self) -> Contact {
-        self.contact
+        self.presence.contact()
     }
 
     /// When a seat was last heard.
     pub fn heard(&self, seat: SeatNumber) -> Option<Instant> {
-        self.heard.get(&seat).and_then(|heard| heard.any)
+        self.presence.heard(seat)
     }
 
     /// The MLS epoch.
@@ -141,24 +137,5 @@ impl Room {
     /// The bucket at the relay in which the room's parcels lie.
     pub fn bucket(&self, event: &EventKeys) -> u16 {
         event.bucket_of(&self.meta.founding)
-    }
-
-    /// What makes the folds of this room differ from those of all others.
-    pub fn fold_context(&self) -> Vec<u8> {
-        self.room.to_vec()
-    }
-
-    /// The hash on which every seat that sits and was heard within `span` agrees for this generation, our own included.
-    pub fn fold_agreed(&self, generation: u32, now: Instant, span: Duration) -> Option<[u8; 16]> {
-        let folded = |seat: SeatNumber| {
-            self.log.entries().find_map(|entry| match entry.body {
-                Body::Folded { generation: of, hash } if of == generation && entry.seat == seat => Some(hash),
-                _ => None,
-            })
-        };
-        let ours = folded(self.meta.me)?;
-        let counts = |number: SeatNumber| number == self.meta.me || self.heard(number).is_some_and(|at| now.since(at) <= span);
-        let mut seats = self.meta.roster.seats().filter(|(number, seat)| seat.standing == Standing::Sits && counts(*number));
-        seats.all(|(number, _)| folded(number) == Some(ours)).then_some(ours)
     }
 }

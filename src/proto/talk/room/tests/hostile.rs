@@ -1,7 +1,8 @@
 //! What a hostile seat says with its own real keys and the honest core never would. It forges nothing: all of it is properly signed
 //! and sealed, and only its content or its moment is a lie.
 
-use super::super::{Message, Room};
+use super::super::Room;
+use super::super::message::Message;
 use crate::proto::cx::{Cx, Post};
 use crate::proto::talk::close::{self, Certificate, ClosedSeat, ClosingWord, SeatEnd};
 use crate::proto::talk::entry::{Body, Entry, Item, ProposalId, SeatNumber, Vote};
@@ -97,10 +98,9 @@ impl Room {
 
     /// Says all commits and foundings that we know again, each under the keys of today.
     pub(crate) fn replay(&mut self, cx: &mut Cx<'_>) {
-        for (_, message) in self.meta.commits.clone() {
-            let mut post = Post::new(&self.current_keys(), &()).with_mailbox(self.mailbox(cx), self.talk);
-            post.message = message;
-            cx.post(post);
+        let (keys, mailbox) = (self.current_keys(), self.mailbox(cx));
+        for step in self.meta.epochs.steps() {
+            cx.post(Post::encoded(&keys, step.to_vec()).with_mailbox(mailbox, self.talk));
         }
     }
 }

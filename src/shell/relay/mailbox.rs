@@ -1,8 +1,8 @@
 //! What the relay holds, as a plain value: mailboxes, their blobs in the order of their cursors, quota and expiry.
 //!
 //! Laws: a cursor is never 0 and never given twice in one mailbox, not even after the mailbox stood empty; a reader never sees a blob
-//! before it is kept (durable) or after its hour; the shelf never holds more than its limits. It knows no key but hashes, no sender and
-//! no time finer than an hour. It does no I/O: a blob's body may lie on the disk only.
+//! before it is kept (durable) or after its hour; they never hold more than their limits. They know no key but hashes, no sender and
+//! no time finer than an hour, and do no I/O: a blob's body may lie on the disk only.
 
 use crate::proto::config::{RELAY_BLOB_BYTES, RELAY_HOURS_MAX};
 use crate::proto::id::WriteName;
@@ -19,7 +19,7 @@ pub struct Limits {
     pub blobs_max: usize,
 }
 
-/// A blob on its way to the shelf.
+/// A blob on its way to its mailbox.
 #[derive(Clone, Debug)]
 pub struct Put {
     /// In which mailbox.
@@ -35,7 +35,7 @@ pub struct Put {
 /// A blob's place: mailbox and cursor.
 pub type Place = (WriteName, u64);
 
-/// What left the shelf because its time was over.
+/// What is gone because its time was over.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub struct Expired {
     /// Blobs.
@@ -81,24 +81,24 @@ impl Mailbox {
 /// counter that tells one reader how much the others receive.
 const CURSORS_PER_HOUR: u64 = 1 << 20;
 
-/// The mailboxes and their blobs.
-pub struct Shelf {
+/// All mailboxes and their blobs.
+pub struct Mailboxes {
     limits: Limits,
-    mailboxes: HashMap<WriteName, Mailbox>,
+    by_name: HashMap<WriteName, Mailbox>,
     blobs: usize,
     /// The highest hour that cursors were made for: cursors go on from it when the clock is set back.
     hour: u32,
 }
 
-impl Shelf {
-    /// An empty shelf. `hour`: the highest hour that an earlier run knew.
-    pub fn new(limits: Limits, hour: u32) -> Shelf {
-        Shelf { limits, mailboxes: HashMap::new(), blobs: 0, hour }
+impl Mailboxes {
+    /// None yet. `hour`: the highest hour that an earlier run knew.
+    pub fn new(limits: Limits, hour: u32) -> Mailboxes {
+        Mailboxes { limits, by_name: HashMap::new(), blobs: 0, hour }
     }
 
     /// Takes back a blob whose body lies on the disk.
     pub fn restore(&mut self, (mailbox, cursor): Place, expires: u32, delete_hash: [u8; 16]) {
-        let mailbox = self.mailboxes.entry(mailbox).or_default();
+        let mailbox = self.by_name.entry(mailbox).or_default();
         mailbox.last = mailbox.last.max(cursor);
         let place = mailbox.blobs.partition_point(|blob| blob.cursor < cursor);
         mailbox.blobs.insert(place, Blob { cursor, expires, delete_hash, kept: true, body: None });
@@ -107,27 +107,27 @@ impl Shelf {
 
     /// Takes back the highest cursor that a mailbox ever gave.
     pub fn restore_last(&mut self, mailbox: WriteName, last: u64) {
-        let mailbox = self.mailboxes.entry(mailbox).or_default();
+        let mailbox = self.by_name.entry(mailbox).or_default();
         mailbox.last = mailbox.last.max(last);
     }
 
-    /// Gives a blob its place and the hour in which it expires. No reader sees it before [`Shelf::keep`].
+    /// Gives a blob its place and the hour in which it expires. No reader sees it before [`Mailboxes::keep`].
     ///
     /// # Errors
-    /// `Malformed`, `MailboxFull` or `RelayFull`; the shelf is then as before.
+    /// `Malformed`, `MailboxFull` or `RelayFull`; all is then as before.
     pub fn place(&mut self, put: &Put, hour: u32) -> Result<(u64, u32), RelayRefusal> {
         if put.blob.len() != RELAY_BLOB_BYTES || put.hours == 0 || put.hours > RELAY_HOURS_MAX {
             return Err(RelayRefusal::Malformed);
         }
-        let known = self.mailboxes.get(&put.to);
+        let known = self.by_name.get(&put.to);
         if known.is_some_and(|mailbox| mailbox.blobs.len() >= self.limits.mailbox_blobs_max) {
             return Err(RelayRefusal::MailboxFull);
         }
-        if self.blobs >= self.limits.blobs_max || (known.is_none() && self.mailboxes.len() >= self.limits.blobs_max) {
+        if self.blobs >= self.limits.blobs_max || (known.is_none() && self.by_name.len() >= self.limits.blobs_max) {
             return Err(RelayRefusal::RelayFull);
         }
         self.hour = self.hour.max(hour);
-        let mailbox = self.mailboxes.entry(put.to).or_default();
+        let mailbox = self.by_name.entry(put.to).or_default();
         let cursor = mailbox.last.max(u64::from(self.hour) * CURSORS_PER_HOUR) + 1;
         mailbox.last = cursor;
         // One more than asked: the hour that has begun does not count, so a blob is held at least as long as promised.
@@ -154,7 +154,7 @@ impl Shelf {
 
     /// Takes away every blob of this mailbox that was put with this hash; their cursors.
     pub fn withdraw(&mut self, from: WriteName, delete_hash: [u8; 16]) -> Vec<u64> {
-        let Some(mailbox) = self.mailboxes.get_mut(&from) else { return Vec::new() };
+        let Some(mailbox) = self.by_name.get_mut(&from) else { return Vec::new() };
         let mut gone = Vec::new();
         mailbox.blobs.retain(|blob| {
             let stays = blob.delete_hash != delete_hash;
@@ -172,7 +172,7 @@ impl Shelf {
         self.hour = self.hour.max(hour);
         let floor = u64::from(self.hour) * CURSORS_PER_HOUR;
         let mut expired = Expired::default();
-        self.mailboxes.retain(|name, mailbox| {
+        self.by_name.retain(|name, mailbox| {
             mailbox.blobs.retain(|blob| {
                 let stays = blob.expires > hour;
                 if !stays {
@@ -192,7 +192,7 @@ impl Shelf {
 
     /// The first blob after `after` that a reader may have at this hour.
     pub fn next_after(&self, mailbox: &WriteName, after: u64, hour: u32) -> Option<Found> {
-        let blobs = &self.mailboxes.get(mailbox)?.blobs;
+        let blobs = &self.by_name.get(mailbox)?.blobs;
         let first = blobs.partition_point(|blob| blob.cursor <= after);
         let blob = blobs.range(first..).take_while(|blob| blob.kept).find(|blob| blob.expires > hour)?;
         Some(Found { cursor: blob.cursor, body: blob.body.clone() })
@@ -200,7 +200,7 @@ impl Shelf {
 
     /// The highest cursor that this mailbox ever gave, as long as it is remembered.
     pub fn last(&self, mailbox: &WriteName) -> Option<u64> {
-        self.mailboxes.get(mailbox).map(|mailbox| mailbox.last)
+        self.by_name.get(mailbox).map(|mailbox| mailbox.last)
     }
 
     /// How many blobs are held.
@@ -214,7 +214,7 @@ impl Shelf {
     }
 
     fn blob_mut(&mut self, (mailbox, cursor): Place) -> Option<&mut Blob> {
-        let mailbox = self.mailboxes.get_mut(&mailbox)?;
+        let mailbox = self.by_name.get_mut(&mailbox)?;
         let place = mailbox.place_of(cursor)?;
         mailbox.blobs.get_mut(place)
     }
@@ -233,9 +233,9 @@ mod tests {
         Put { to, blob: Bytes::from(vec![7; RELAY_BLOB_BYTES]), hours, delete_hash: [delete_hash; 16] }
     }
 
-    fn cursors(shelf: &Shelf, mailbox: WriteName, hour: u32) -> Vec<u64> {
+    fn cursors(mailboxes: &Mailboxes, mailbox: WriteName, hour: u32) -> Vec<u64> {
         let (mut after, mut seen) = (0, Vec::new());
-        while let Some(found) = shelf.next_after(&mailbox, after, hour) {
+        while let Some(found) = mailboxes.next_after(&mailbox, after, hour) {
             after = found.cursor;
             seen.push(after);
         }
@@ -244,66 +244,69 @@ mod tests {
 
     #[test]
     fn a_reader_sees_nothing_that_a_power_cut_could_take_back() {
-        let mut shelf = Shelf::new(LIMITS, 0);
-        let (first, _) = shelf.place(&put(A, 1, 0), 10).unwrap();
-        let (second, _) = shelf.place(&put(A, 1, 0), 10).unwrap();
-        assert!(cursors(&shelf, A, 10).is_empty());
-        shelf.keep((A, second));
-        assert!(cursors(&shelf, A, 10).is_empty(), "a later blob waits for the earlier one, or a reader's cursor would pass it by");
-        shelf.keep((A, first));
-        assert_eq!(cursors(&shelf, A, 10), [first, second]);
+        let mut mailboxes = Mailboxes::new(LIMITS, 0);
+        let (first, _) = mailboxes.place(&put(A, 1, 0), 10).unwrap();
+        let (second, _) = mailboxes.place(&put(A, 1, 0), 10).unwrap();
+        assert!(cursors(&mailboxes, A, 10).is_empty());
+        mailboxes.keep((A, second));
+        assert!(
+            cursors(&mailboxes, A, 10).is_empty(),
+            "a later blob waits for the earlier one, or a reader's cursor would pass it by"
+        );
+        mailboxes.keep((A, first));
+        assert_eq!(cursors(&mailboxes, A, 10), [first, second]);
     }
 
     #[test]
     fn a_blob_is_held_for_the_hours_it_was_promised_and_gone_an_hour_later() {
-        let mut shelf = Shelf::new(LIMITS, 0);
-        let (cursor, expires) = shelf.place(&put(A, 2, 0), 10).unwrap();
-        shelf.keep((A, cursor));
+        let mut mailboxes = Mailboxes::new(LIMITS, 0);
+        let (cursor, expires) = mailboxes.place(&put(A, 2, 0), 10).unwrap();
+        mailboxes.keep((A, cursor));
         assert_eq!(expires, 13);
-        assert_eq!(cursors(&shelf, A, 12), [cursor]);
-        assert!(cursors(&shelf, A, 13).is_empty(), "not even before the sweep");
-        assert_eq!(shelf.expire(12), Expired::default());
-        assert_eq!(shelf.expire(13), Expired { blobs: vec![(A, cursor)], mailboxes: vec![A] });
-        assert_eq!(shelf.blobs(), 0);
+        assert_eq!(cursors(&mailboxes, A, 12), [cursor]);
+        assert!(cursors(&mailboxes, A, 13).is_empty(), "not even before the sweep");
+        assert_eq!(mailboxes.expire(12), Expired::default());
+        assert_eq!(mailboxes.expire(13), Expired { blobs: vec![(A, cursor)], mailboxes: vec![A] });
+        assert_eq!(mailboxes.blobs(), 0);
     }
 
     #[test]
     fn a_put_outside_the_protocol_or_the_limits_changes_nothing() {
-        let mut shelf = Shelf::new(LIMITS, 0);
+        let mut mailboxes = Mailboxes::new(LIMITS, 0);
         for hours in [0, RELAY_HOURS_MAX + 1] {
-            assert_eq!(shelf.place(&put(A, hours, 0), 10), Err(RelayRefusal::Malformed));
+            assert_eq!(mailboxes.place(&put(A, hours, 0), 10), Err(RelayRefusal::Malformed));
         }
         let short = Put { blob: Bytes::from_static(b"short"), ..put(A, 1, 0) };
-        assert_eq!(shelf.place(&short, 10), Err(RelayRefusal::Malformed));
-        assert_eq!(shelf.last(&A), None);
-        (0..3).for_each(|_| assert!(shelf.place(&put(A, 1, 0), 10).is_ok()));
-        assert_eq!(shelf.place(&put(A, 1, 0), 10), Err(RelayRefusal::MailboxFull));
-        (0..5).for_each(|other| assert!(shelf.place(&put(WriteName([50 + other; 16]), 1, 0), 10).is_ok()));
-        assert_eq!(shelf.place(&put(WriteName([99; 16]), 1, 0), 10), Err(RelayRefusal::RelayFull));
-        assert_eq!(shelf.blobs(), 8);
+        assert_eq!(mailboxes.place(&short, 10), Err(RelayRefusal::Malformed));
+        assert_eq!(mailboxes.last(&A), None);
+        (0..3).for_each(|_| assert!(mailboxes.place(&put(A, 1, 0), 10).is_ok()));
+        assert_eq!(mailboxes.place(&put(A, 1, 0), 10), Err(RelayRefusal::MailboxFull));
+        (0..5).for_each(|other| assert!(mailboxes.place(&put(WriteName([50 + other; 16]), 1, 0), 10).is_ok()));
+        assert_eq!(mailboxes.place(&put(WriteName([99; 16]), 1, 0), 10), Err(RelayRefusal::RelayFull));
+        assert_eq!(mailboxes.blobs(), 8);
     }
 
     #[test]
     fn names_that_are_put_and_withdrawn_do_not_fill_the_memory() {
-        let mut shelf = Shelf::new(LIMITS, 0);
+        let mut mailboxes = Mailboxes::new(LIMITS, 0);
         let mut placed = 0;
         for name in 0..100 {
             let name = WriteName([name; 16]);
-            placed += usize::from(shelf.place(&put(name, 1, 0), 10).is_ok());
-            shelf.withdraw(name, [0; 16]);
+            placed += usize::from(mailboxes.place(&put(name, 1, 0), 10).is_ok());
+            mailboxes.withdraw(name, [0; 16]);
         }
-        assert_eq!((placed, shelf.blobs()), (8, 0), "empty names are remembered for an hour and bounded");
-        shelf.expire(11);
-        assert!(shelf.place(&put(WriteName([9; 16]), 1, 0), 11).is_ok());
+        assert_eq!((placed, mailboxes.blobs()), (8, 0), "empty names are remembered for an hour and bounded");
+        mailboxes.expire(11);
+        assert!(mailboxes.place(&put(WriteName([9; 16]), 1, 0), 11).is_ok());
     }
 
     /// A reader's view, as simple as it can be told: cursor, first hour gone, delete hash.
     type Model = BTreeMap<WriteName, BTreeMap<u64, (u32, u8)>>;
 
     #[test]
-    fn a_shelf_behaves_like_sorted_lists_and_never_gives_a_cursor_twice() {
+    fn mailboxes_behave_like_sorted_lists_and_never_give_a_cursor_twice() {
         let rng = &mut Rng::new([3; 32]);
-        let mut shelf = Shelf::new(LIMITS, 0);
+        let mut mailboxes = Mailboxes::new(LIMITS, 0);
         let (mut model, mut given, mut hour) = (Model::new(), BTreeSet::new(), 1_000u32);
         let mut floor = BTreeMap::new();
         for _ in 0..20_000 {
@@ -311,40 +314,40 @@ mod tests {
             match rng.below(10) {
                 0..5 => {
                     let (hours, hash) = (1 + rng.below(5) as u8, rng.below(4) as u8);
-                    if let Ok((cursor, expires)) = shelf.place(&put(name, hours, hash), hour) {
+                    if let Ok((cursor, expires)) = mailboxes.place(&put(name, hours, hash), hour) {
                         assert!(cursor > 0 && given.insert((name, cursor)), "twice: {cursor}");
                         assert!(floor.insert(name, cursor).is_none_or(|earlier| earlier < cursor), "cursors ascend");
-                        shelf.keep((name, cursor));
+                        mailboxes.keep((name, cursor));
                         model.entry(name).or_default().insert(cursor, (expires, hash));
                     }
                 }
                 5..8 => {
                     let hash = rng.below(4) as u8;
-                    shelf.withdraw(name, [hash; 16]);
+                    mailboxes.withdraw(name, [hash; 16]);
                     model.entry(name).or_default().retain(|_, blob| blob.1 != hash);
                 }
                 8 => {
                     // Mostly forwards, at times back: people set clocks.
                     hour = if rng.below(4) == 0 { hour.saturating_sub(rng.below(3) as u32) } else { hour + rng.below(3) as u32 };
-                    shelf.expire(hour);
+                    mailboxes.expire(hour);
                     model.values_mut().for_each(|blobs| blobs.retain(|_, blob| blob.0 > hour));
                 }
                 _ => {
                     // A restart: everything comes back from what a disk would hold.
-                    let mut again = Shelf::new(LIMITS, shelf.hour());
-                    for (name, mailbox) in &shelf.mailboxes {
+                    let mut again = Mailboxes::new(LIMITS, mailboxes.hour());
+                    for (name, mailbox) in &mailboxes.by_name {
                         again.restore_last(*name, mailbox.last);
                         for blob in &mailbox.blobs {
                             again.restore((*name, blob.cursor), blob.expires, blob.delete_hash);
                         }
                     }
-                    shelf = again;
+                    mailboxes = again;
                 }
             }
             let blobs = model.get(&name).cloned().unwrap_or_default();
             let visible: Vec<u64> = blobs.iter().filter(|(_, blob)| blob.0 > hour).map(|(cursor, _)| *cursor).collect();
-            assert_eq!(cursors(&shelf, name, hour), visible);
-            assert_eq!(shelf.blobs(), model.values().map(BTreeMap::len).sum::<usize>());
+            assert_eq!(cursors(&mailboxes, name, hour), visible);
+            assert_eq!(mailboxes.blobs(), model.values().map(BTreeMap::len).sum::<usize>());
         }
         assert!(given.len() > 2_000, "{}", given.len());
     }
