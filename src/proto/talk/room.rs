@@ -240,6 +240,8 @@ pub enum Effect {
 pub struct Room {
     talk: TalkId,
     room: [u8; 16],
+    /// Where devices that return ask, and where that is left at the relay.
+    door: (Door, ReadKey),
     meta: Meta,
     keys: SeatKeys,
     group: Group,
@@ -393,6 +395,7 @@ impl Room {
         Room {
             talk,
             room: hash16("alcove/1 room", &[&meta.founding.0]),
+            door: (room_door(&meta.founding), room_mailbox(&meta.founding)),
             deadline: now + meta.remaining,
             meta,
             keys,
@@ -1081,8 +1084,8 @@ impl Room {
             seat: self.keys.id(),
             key: self.keys.verifying_key(),
             room: self.room,
-            door: room_door(&self.meta.founding).public(),
-            door_mailbox: room_mailbox(&self.meta.founding).write_name(),
+            door: self.door.0.public(),
+            door_mailbox: self.door.1.write_name(),
             afterlife: self.afterlife(),
             bucket,
             expires_hours: self.meta.terms.expires_hours,

@@ -3,7 +3,7 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Admission, Effect, Message, Returned, Room, State, room_door, room_mailbox};
+use super::{Admission, Effect, Message, Returned, Room, State};
 use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
@@ -22,7 +22,7 @@ impl Room {
     /// devices. Only the chair answers.
     pub fn doors(&self) -> Vec<(Door, ReadKey)> {
         let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
-        host.chain([(room_door(&self.meta.founding), room_mailbox(&self.meta.founding))]).collect()
+        host.chain([self.door.clone()]).collect()
     }
 
     /// Takes a request that came through one of [`Room::doors`].
