@@ -140,8 +140,11 @@ pub const BEACON_INTERVAL_MAX: Duration = Duration::from_secs(30);
 pub const TABLE_SILENCE_MAX: Duration = Duration::from_secs(90);
 /// Beacons through the relay, where each costs a blob.
 pub const RELAY_BEACON_INTERVAL: Duration = Duration::from_secs(300);
-/// One ask at most in this time; answers to the same gap from two members cross otherwise.
+/// One ask at most in this time; answers to the same gap from two members cross otherwise. While the same difference stays the time
+/// doubles, up to [`BEACON_INTERVAL_MAX`].
 pub const ASK_INTERVAL: Duration = Duration::from_millis(800);
+/// Differences between members that are remembered as not new: with one seat that runs twice there are a few.
+pub const DIFFERENCES_MAX: usize = 32;
 /// A member that lacks the document asks for it this often.
 pub const DOCUMENT_ASK_INTERVAL: Duration = Duration::from_secs(15);
 /// Who is asked for the document waits up to so long whether another answers first.

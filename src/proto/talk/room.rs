@@ -13,7 +13,7 @@ mod succession;
 mod tests;
 mod view;
 
-use super::beacon::{Beacon, Trickle};
+use super::beacon::{Asking, Beacon, Trickle};
 use super::close::{self, Afterlife, Certificate, Closing};
 use super::door::Door;
 use super::entry::{Body, Entry, Head, Item, Log, ProposalId, SeatNumber, Sig};
@@ -249,8 +249,7 @@ pub struct Room {
     assembler: Assembler,
     trickle: Trickle,
     next_relay_beacon: Option<Instant>,
-    ask_at: Option<Instant>,
-    last_ask: Option<Instant>,
+    asking: Asking,
     last_commits_sent: Option<Instant>,
     early: VecDeque<Vec<u8>>,
     heard: BTreeMap<SeatNumber, Heard>,
@@ -404,8 +403,7 @@ impl Room {
             assembler: Assembler::default(),
             trickle: Trickle::new(now),
             next_relay_beacon: None,
-            ask_at: None,
-            last_ask: None,
+            asking: Asking::default(),
             last_commits_sent: None,
             early: VecDeque::new(),
             heard: BTreeMap::new(),
@@ -699,17 +697,26 @@ impl Room {
         let here = (self.meta.term, self.group.epoch());
         if (beacon.term, beacon.epoch) < here {
             self.send_commits(cx, (beacon.term, beacon.epoch));
-        } else if (beacon.term, beacon.epoch) == here && beacon.digest != self.log.digest() {
-            self.trickle.reset(cx.rng, cx.now);
-            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
-            self.ask_at.get_or_insert(cx.now + delay);
+        } else if (beacon.term, beacon.epoch) == here {
+            let ours = self.log.digest();
+            if beacon.digest != ours {
+                if self.asking.differs(beacon.digest, ours) {
+                    self.trickle.reset(cx.rng, cx.now);
+                }
+                self.want_missing(cx);
+            }
         }
+    }
+
+    /// Asks for what we lack, a moment later than others may who heard the same.
+    fn want_missing(&mut self, cx: &mut Cx<'_>) {
+        let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
+        self.asking.want(cx.now + delay);
     }
 
     fn take_ask(&mut self, cx: &mut Cx<'_>, numbers: &[u32]) {
         if self.log.lacks(numbers) {
-            let delay = cx.rng.between(Duration::from_millis(20), Duration::from_millis(200));
-            self.ask_at.get_or_insert(cx.now + delay);
+            self.want_missing(cx);
         }
         let now = cx.now;
         self.forget_answered(now);
@@ -908,16 +915,10 @@ impl Room {
                 self.beacon(cx, true);
             }
         }
-        if self.ask_at.is_some_and(|at| at <= cx.now) {
-            self.ask_at = None;
-            if self.last_ask.is_none_or(|at| cx.now.since(at) >= ASK_INTERVAL) {
-                self.last_ask = Some(cx.now);
-                let numbers = self.log.proven();
-                let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
-                cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
-            } else {
-                self.ask_at = Some(cx.now + ASK_INTERVAL);
-            }
+        if self.asking.take_due(cx.now) {
+            let numbers = self.log.proven();
+            let post = Post::new(&self.current_keys(), &Message::Ask { numbers }).ephemeral();
+            cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
         }
         if self.document_ask_at.is_some_and(|at| at <= cx.now) {
             self.ask_for_document(cx);
@@ -948,7 +949,7 @@ impl Room {
             trickle,
             deadline,
             self.next_relay_beacon,
-            self.ask_at,
+            self.asking.due(),
             checking,
             commit,
             lapse,

@@ -373,7 +373,7 @@ impl Room {
         self.meta.returned = state.returned;
         let step = Ballot { term: state.term, successor: state.chair, ..ballot };
         self.enter_term(cx, step, group);
-        self.ask_at.get_or_insert(cx.now);
+        self.asking.want(cx.now);
         Ok(Vec::new())
     }
 

@@ -48,7 +48,7 @@ impl Room {
                 meta.split,
                 meta.heard_commit.map(|(place, _)| place),
                 self.commit_at.is_some(),
-                self.ask_at.is_some(),
+                self.asking.due().is_some(),
                 self.document_due.is_some(),
             ),
             (&meta.folded, meta.epochs.iter().map(|epoch| (epoch.term, epoch.epoch)).collect::<Vec<_>>()),
