@@ -81,6 +81,25 @@ fn n_term(network: &Network, phone: usize, talks: &[alcove::proto::id::TalkId]) 
 }
 
 #[test]
+fn a_successor_that_is_started_again_goes_on_asking_at_once() {
+    let mut network = Network::new(17, 3);
+    network.connect_all();
+    let talks = open_room(&mut network, 3, 3);
+    let first = (1..3).find(|phone| number(&network, *phone, talks[*phone]) == 1).unwrap();
+    // Elapsed time starts anew with the node: what was planned for a later minute of its former life must not wait for that minute.
+    network.run(S(1_200));
+    network.partition(|phone| usize::from(phone == 3 - first));
+    network.with(0, |node| node.leave(talks[0])).unwrap();
+    network.run(S(10));
+    // Nobody else carries what it asked before.
+    network.crash(0, None);
+    network.restart(first);
+    network.connect_all();
+    let founded = network.run_until(S(120), |n| (1..3).all(|p| room(n, p, talks[p]).term == 2));
+    assert!(founded, "{:?}", (1..3).map(|p| n_term(&network, p, &talks)).collect::<Vec<_>>());
+}
+
+#[test]
 fn of_two_one_cannot_go_on_alone() {
     let mut network = Network::new(14, 2);
     network.connect_all();

@@ -209,5 +209,7 @@ pub const EVENTS_OUT_MAX: usize = 100_000;
 /// Faults of peers that are told one by one; more are only counted.
 pub const PEER_FAULTS_MAX: u64 = 1_000;
 
-/// How often a successor asks again, and a seat that was away asks to follow.
+/// How soon a successor asks again, and a seat that was away asks to follow,
 pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+/// and how long they wait at most when nobody answers: as long as a chair may be silent.
+pub const CONSENT_INTERVAL_MAX: Duration = CHAIR_SILENCE_MAX;

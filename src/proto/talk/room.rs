@@ -451,6 +451,7 @@ impl Room {
             // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
             *since = now;
         }
+        room.meta.succession.resume(now);
         room.contact = Contact::Checking { until: now + CHECK_TIME_MAX };
         room.document_ask_at = room.meta.wants_document.then_some(now + ASK_INTERVAL);
         Some(room)

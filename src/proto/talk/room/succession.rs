@@ -9,7 +9,7 @@
 mod tests;
 
 use super::{Admission, Effect, Message, Room, State};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, COMMIT_GATHER, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -18,7 +18,7 @@ use crate::proto::secret::{Key, hash};
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::group::{Group, check_key_package, verify};
 use crate::proto::talk::roster::Standing;
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -87,7 +87,24 @@ pub(super) struct Succession {
     missed: Option<Ballot>,
     /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
     own: Option<Grant>,
+    /// Elapsed time starts anew with the node, and so do these.
+    #[serde(skip)]
     next_try: Option<Instant>,
+    #[serde(skip)]
+    tries: u32,
+}
+
+impl Succession {
+    /// Goes on after a restart with what is still wanted.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.next_try = (self.is_needed || self.missed.is_some()).then_some(now);
+    }
+
+    /// Asked once more: the next time is later if nothing comes of it.
+    fn tried(&mut self, now: Instant) {
+        self.next_try = Some(now + doubled(CONSENT_INTERVAL, self.tries, CONSENT_INTERVAL_MAX));
+        self.tries = self.tries.saturating_add(1);
+    }
 }
 
 impl Room {
@@ -124,8 +141,12 @@ impl Room {
         let own_term = self.meta.succession.promised.map_or(self.meta.term, |promised| promised.term.max(self.meta.term));
         let ballot = match self.meta.succession.promised {
             Some(promised) if promised.successor == self.meta.me && promised.after == self.place_in_chain() => promised,
-            _ => Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me },
+            _ => {
+                self.meta.succession.tries = 0;
+                Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me }
+            }
         };
+        self.meta.succession.tried(cx.now);
         if let Some(grant) = self.grant(cx, ballot) {
             self.meta.succession.grants.retain(|_, known| known.ballot == ballot);
             self.meta.succession.grants.insert(self.meta.me, grant);
@@ -271,6 +292,7 @@ impl Room {
             }
         }
         if self.meta.succession.missed.replace(ballot) != Some(ballot) {
+            self.meta.succession.tries = 0;
             self.ask_to_follow(cx, ballot);
         }
         Ok(Vec::new())
@@ -297,7 +319,7 @@ impl Room {
 
     /// A term was founded without us: ask its chair to let us in.
     fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
-        self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
+        self.meta.succession.tried(cx.now);
         if let Some(grant) = self.grant(cx, ballot) {
             self.post_step_from(cx, ballot.after, &Step::Late(grant));
         }
