@@ -127,8 +127,10 @@ pub const REVEAL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const REVEAL_TIME_MAX_BY_RELAY: Duration = Duration::from_secs(600);
 /// Those who wait for a seat are told together how many are taken, so long after it has changed.
 pub const COUNT_GATHER: Duration = Duration::from_secs(2);
-/// How often a guest says again what was not answered.
+/// How soon a guest says again what was not answered,
 pub const SEAT_RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// and how long it waits at most: what it said is carried meanwhile.
+pub const SEAT_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How often a guest whose seat is noted says that it is still there.
 pub const OFFER_INTERVAL: Duration = Duration::from_secs(300);
 

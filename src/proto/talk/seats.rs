@@ -13,6 +13,7 @@ use super::group::{Group, GroupError, Member, SeatKeys, check_key_package, verif
 use crate::proto::board::{Card, Content, Terms};
 use crate::proto::config::{
     CANDIDATES_MAX, COUNT_GATHER, OFFER_INTERVAL, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY, SEAT_RETRY_INTERVAL,
+    SEAT_RETRY_INTERVAL_MAX,
 };
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
@@ -20,7 +21,7 @@ use crate::proto::id::{CardId, SeatId, TalkId, WriteName};
 use crate::proto::io::ReadKey;
 use crate::proto::rng::Rng;
 use crate::proto::secret::{Key, hash};
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -515,7 +516,8 @@ impl Waiting {
         if self.next_try > cx.now {
             return;
         }
-        self.next_try = cx.now + if self.roster.is_some() || self.taken.is_none() { SEAT_RETRY_INTERVAL } else { OFFER_INTERVAL };
+        let retry = doubled(SEAT_RETRY_INTERVAL, self.tries, SEAT_RETRY_INTERVAL_MAX);
+        self.next_try = cx.now + if self.roster.is_some() || self.taken.is_none() { retry } else { OFFER_INTERVAL };
         self.tries = self.tries.saturating_add(1);
         match (&self.errand, &self.roster) {
             (Errand::Card { content, .. }, Some(_)) => {
