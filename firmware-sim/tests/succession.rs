@@ -141,6 +141,29 @@ fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing
     assert!(network.node(2).talks().is_empty() && network.phones[2].disk.count(b"stub/") == 0);
 }
 
+/// A copy of a phone on another machine gets its seat, and the phone itself is out; one was away, and hears both in any order.
+#[test]
+fn whoever_hears_the_goodbye_of_a_seat_before_its_return_agrees_with_the_others() {
+    for seed in 1..=8 {
+        let mut network = Network::new(seed, 4);
+        (0..3).for_each(|a| (0..a).for_each(|b| network.connect(a, b)));
+        let talks = open_room(&mut network, 3, 3);
+        network.run(S(5));
+        network.partition(|phone| usize::from(phone == 1));
+        let mut copy = std::mem::take(&mut network.phones[3].disk);
+        copy.copy_of(&network.phones[2].disk, false);
+        network.phones[3].disk = copy;
+        network.restart(3);
+        network.connect(0, 3);
+        let is_out = |n: &Network| n.node(2).talk(talks[2]).is_none() && n.node(3).talks().iter().any(|talk| talk.room.is_some());
+        assert!(network.run_until(S(60), is_out), "seed {seed}");
+        network.connect(0, 1);
+        network.connect(1, 2);
+        let agree = |n: &Network| room(n, 0, talks[0]).fingerprint == room(n, 1, talks[1]).fingerprint;
+        assert!(network.run_until(S(60), agree), "seed {seed}: {:?}", room(&network, 1, talks[1]).seats);
+    }
+}
+
 #[test]
 fn a_phone_that_lost_its_keys_learns_of_the_close_and_does_not_ask_back_in() {
     let mut network = Network::new(16, 3);

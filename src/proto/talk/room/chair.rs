@@ -38,6 +38,8 @@ impl Room {
             ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
             ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
             ToHost::Rejoin(rejoin) if self.is_chair() => {
+                let sits = self.meta.roster.seat(rejoin.old).is_some_and(|seat| seat.standing == Standing::Sits);
+                sits.then_some(()).ok_or(Fault::OutOfPlace("re-join"))?;
                 self.check_rejoin(rejoin.old, member.seat, &rejoin.signature)?;
                 self.queue_admission(cx, member.seat, Admission::Return(rejoin));
             }
@@ -78,7 +80,7 @@ impl Room {
     }
 
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
-        let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
+        let seat = self.meta.roster.seat(old).ok_or(Fault::OutOfPlace("re-join"))?;
         let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
         match verify(&key.key, "re-join", &[&self.room, &seat.id.0, &newer.0], &signature.to_bytes()) {
             true => Ok(()),

@@ -407,10 +407,8 @@ impl Room {
         self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
         self.meta.bases = self.log.bases();
         for number in epoch.leaves {
-            if let Some(seat) = self.meta.roster.seat_mut(number)
-                && seat.standing != Standing::Left
-            {
-                seat.standing = Standing::Sits;
+            if let Some(seat) = self.meta.roster.seat_mut(number) {
+                seat.standing = if seat.goodbye.is_some() { Standing::Left } else { Standing::Sits };
             }
         }
         let roster = &self.meta.roster;
