@@ -2,7 +2,7 @@
 
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, number, open_room, room, terms, texts_equal};
+use firmware_sim::scenario::{S, number, open_room, post, room, take_seat, terms, texts_equal};
 
 fn insert(text: &str) -> [Edit; 1] {
     [Edit::Splice { at: 0, delete: 0, insert: text.into() }]
@@ -139,6 +139,29 @@ fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing
     network.restart(2);
     network.run(S(120));
     assert!(network.node(2).talks().is_empty() && network.phones[2].disk.count(b"stub/") == 0);
+}
+
+#[test]
+fn who_was_admitted_in_the_moment_in_which_the_chair_died_comes_in_when_it_is_back() {
+    let comes_in = |writes: u64| {
+        let mut network = Network::new(18, 3);
+        network.connect_all();
+        let (_, card) = post(&mut network, 0, terms(2, 3));
+        take_seat(&mut network, 1, card);
+        let is_open = |n: &Network, phone: usize| n.node(phone).talks().iter().any(|talk| talk.room.is_some());
+        assert!(network.run_until(S(30), |n| is_open(n, 0) && is_open(n, 1)));
+        network.run(S(2));
+        network.crash(0, Some(writes));
+        take_seat(&mut network, 2, card);
+        let has_died = network.run_until(S(20), |n| n.phones[0].node.is_none());
+        network.restart(0);
+        assert!(network.run_until(S(120), |n| is_open(n, 2)), "after {writes} writes");
+        has_died
+    };
+    assert!(comes_in(1), "control: it dies");
+    (2..8).for_each(|writes| {
+        comes_in(writes);
+    });
 }
 
 /// A copy of a phone on another machine gets its seat, and the phone itself is out; one was away, and hears both in any order.

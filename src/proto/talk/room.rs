@@ -255,6 +255,8 @@ pub struct Room {
     heard: BTreeMap<SeatNumber, Heard>,
     answered: BTreeMap<(SeatNumber, u32), Instant>,
     admissions: Vec<Admission>,
+    /// Whom we, the chair, have admitted and not yet heard, and when it was told so.
+    owed: BTreeMap<SeatId, (Owed, Option<Instant>)>,
     vouched: Vec<Offer>,
     commit_at: Option<Instant>,
     deadline: Instant,
@@ -267,6 +269,14 @@ pub struct Room {
     /// Before this the document is not sent again, whoever asks: who missed it asks later.
     document_rests_until: Instant,
     since: Instant,
+}
+
+/// The answer to one who was admitted.
+#[derive(Clone, Serialize, Deserialize)]
+struct Owed {
+    reply: [u8; 32],
+    mailbox: WriteName,
+    message: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -409,6 +419,7 @@ impl Room {
             heard: BTreeMap::new(),
             answered: BTreeMap::new(),
             admissions: Vec::new(),
+            owed: BTreeMap::new(),
             vouched: Vec::new(),
             commit_at: None,
             contact: Contact::Fresh,
@@ -447,6 +458,11 @@ impl Room {
             log.append(entry);
         }
         let mut room = Room::with(now, talk, group, keys, meta, log);
+        let owed = |(name, value): (&Vec<u8>, &Vec<u8>)| {
+            let seat = SeatId(name.strip_prefix(OWED)?.try_into().ok()?);
+            Some((seat, (decode(value, "welcome").ok()?, None)))
+        };
+        room.owed = records.iter().filter_map(owed).collect();
         if let Some((_, since)) = &mut room.meta.closing.proposal {
             // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
             *since = now;
@@ -757,6 +773,9 @@ impl Room {
                 }
                 let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
                 self.meta.to_tell.retain(|(id, ..)| Some(*id) != heard);
+                if let Some(seat) = heard.filter(|seat| self.owed.remove(seat).is_some()) {
+                    cx.delete(Scope::Talk(self.talk), &owed_name(seat));
+                }
             }
             Body::Say { .. } => cx.tell(Event::Said(self.talk)),
             Body::Change { generation, bytes } => {
@@ -1139,6 +1158,13 @@ impl Admission {
 /// Under which name the stub of a talk is remembered.
 pub fn stub_name(talk: TalkId) -> Vec<u8> {
     [b"stub/", &talk.0[..]].concat()
+}
+
+/// Under which names it is remembered whom we owe a welcome.
+const OWED: &[u8] = b"w/";
+
+fn owed_name(seat: SeatId) -> Vec<u8> {
+    [OWED, &seat.0[..]].concat()
 }
 
 fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {

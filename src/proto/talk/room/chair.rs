@@ -3,17 +3,17 @@
 //! Law: only the chair commits, and only for reasons that every member can check from its own log.
 
 use super::commit::Commit;
-use super::{Admission, Effect, Message, Returned, Room, State};
-use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER};
+use super::{Admission, Effect, Message, Owed, Rejoin, Returned, Room, State, owed_name};
+use crate::proto::config::{CANDIDATES_MAX, COMMIT_GATHER, SEAT_RETRY_INTERVAL};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
-use crate::proto::io::{Event, ReadKey};
+use crate::proto::io::{Event, ReadKey, Scope};
 use crate::proto::talk::door::Door;
 use crate::proto::talk::entry::{Head, SeatNumber, Sig};
 use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged, verify};
 use crate::proto::talk::roster::Standing;
-use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell, tell_encoded};
+use crate::proto::talk::seats::{Offer, ToGuest, ToHost, open_request, tell, tell_encoded};
 use crate::proto::time::Instant;
 use crate::proto::wire::encode;
 
@@ -36,6 +36,8 @@ impl Room {
         match request {
             // A founding message that was lost: whoever still asks has not heard it.
             ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
+            // And so with an admission: this device may have died between writing it down and saying it.
+            ToHost::Offer(_) | ToHost::Rejoin(_) if self.owed.contains_key(&member.seat) => self.admit_again(cx, member.seat),
             ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
             ToHost::Rejoin(rejoin) if self.is_chair() => {
                 let sits = self.meta.roster.seat(rejoin.old).is_some_and(|seat| seat.standing == Standing::Sits);
@@ -56,6 +58,24 @@ impl Room {
             tell_encoded(cx, self.talk, &reply, mailbox, &message);
             true
         })
+    }
+
+    fn admit_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) {
+        let Some((owed, told)) = self.owed.get_mut(&seat) else { return };
+        // A welcome may carry a document: who asks all the time is not answered all the time.
+        if told.is_none_or(|at| cx.now.since(at) >= SEAT_RETRY_INTERVAL / 2) {
+            *told = Some(cx.now);
+            tell_encoded(cx, self.talk, &owed.reply, owed.mailbox, &owed.message);
+        }
+    }
+
+    /// Answers one who was admitted, and remembers the answer until its first entry is heard.
+    fn welcome(&mut self, cx: &mut Cx<'_>, offer: &Offer, answer: &ToGuest) {
+        let Ok(member) = group::check_key_package(&offer.key_package) else { return };
+        let owed = Owed { reply: offer.reply, mailbox: offer.reply_mailbox, message: encode(answer) };
+        cx.put(Scope::Talk(self.talk), &owed_name(member.seat), &owed);
+        tell_encoded(cx, self.talk, &owed.reply, owed.mailbox, &owed.message);
+        self.owed.insert(member.seat, (owed, Some(cx.now)));
     }
 
     fn answer(&self, cx: &mut Cx<'_>, admission: &Admission, answer: &ToGuest) {
@@ -275,8 +295,8 @@ impl Room {
                         self.meta.welcomes.insert(*seat, (key_package.clone(), welcome.clone()));
                         self.welcome_late(cx, *seat, *after, &welcome, &state);
                     }
-                    Admission::New(_) | Admission::Return(_) => {
-                        self.answer(cx, admission, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
+                    Admission::New(offer) | Admission::Return(Rejoin { offer, .. }) => {
+                        self.welcome(cx, offer, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
                     }
                 }
             }

@@ -42,6 +42,7 @@ impl Room {
                 meta.to_tell.len(),
                 self.early.len(),
                 self.vouched.len(),
+                self.owed.len(),
                 closing.token.is_some(),
             ),
             (
