@@ -171,6 +171,8 @@ struct Play {
     has_lost_keys: bool,
     /// A seat has gone back to an older state with its keys, or runs twice with them: it may say two things in one place.
     may_contradict: bool,
+    /// The spare phone runs a copy; until then it lies in a drawer.
+    has_clone: bool,
     next: u64,
 }
 
@@ -216,7 +218,18 @@ impl Play {
         assert!(came, "the card reaches everybody");
         let images = vec![Vec::new(); people + 1];
         let (away, closed) = (BTreeSet::new(), BTreeSet::new());
-        let mut play = Play { network, people, card, images, away, closed, has_lost_keys: false, may_contradict: false, next: 0 };
+        let mut play = Play {
+            network,
+            people,
+            card,
+            images,
+            away,
+            closed,
+            has_lost_keys: false,
+            may_contradict: false,
+            has_clone: false,
+            next: 0,
+        };
         (1..usize::from(schedule.seats_min)).for_each(|guest| play.take(Step::TakeSeat(guest)));
         if schedule.opens_first {
             let all = usize::from(schedule.seats_min);
@@ -299,6 +312,7 @@ impl Play {
 
     fn clone(&mut self, phone: usize, same_machine: bool) {
         let spare = self.people;
+        self.has_clone = true;
         self.network.crash(spare, None);
         let mut disk = std::mem::take(&mut self.network.phones[spare].disk);
         self.may_contradict |= disk.copy_of(&self.network.phones[phone].disk, same_machine);
@@ -313,7 +327,7 @@ impl Play {
     }
 
     fn meet(&mut self, phone: usize) {
-        for other in (0..=self.people).filter(|other| *other != phone) {
+        for other in (0..self.people + usize::from(self.has_clone)).filter(|other| *other != phone) {
             if !self.away.contains(&other) {
                 self.network.connect(phone, other);
             }
@@ -341,7 +355,7 @@ impl Play {
         self.network.faults = Faults::default();
         self.away.clear();
         self.start_all();
-        for phone in 0..=self.people {
+        for phone in 0..self.people + usize::from(self.has_clone) {
             self.network.spare(phone);
             self.meet(phone);
         }
@@ -426,16 +440,16 @@ impl Play {
         })
     }
 
-    /// The hour runs out. Until two minutes before its end all are apart, which costs nothing to play; then they see it end together.
+    /// The hour runs out. Until shortly before its end all are apart, which costs little to play; then they see it end together.
     fn run_out(&mut self) -> Result<(), String> {
         for phone in 0..=self.people {
             (0..phone).for_each(|other| self.network.separate(phone, other));
             self.network.set_online(phone, false);
         }
         let gone = self.network.now().since(Instant(0));
-        self.pass(S(3_480).saturating_sub(gone))?;
+        self.pass(S(3_560).saturating_sub(gone))?;
         self.make_peace();
-        self.pass(S(220))
+        self.pass(S(140))
     }
 
     fn leave_nothing(&mut self) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, number, open_room, room, terms, texts_equal};
+use firmware_sim::scenario::{S, number, open_room, post, room, take_seat, terms, texts_equal};
 
 fn insert(text: &str) -> [Edit; 1] {
     [Edit::Splice { at: 0, delete: 0, insert: text.into() }]
@@ -81,6 +81,25 @@ fn n_term(network: &Network, phone: usize, talks: &[alcove::proto::id::TalkId]) 
 }
 
 #[test]
+fn a_successor_that_is_started_again_goes_on_asking_at_once() {
+    let mut network = Network::new(17, 3);
+    network.connect_all();
+    let talks = open_room(&mut network, 3, 3);
+    let first = (1..3).find(|phone| number(&network, *phone, talks[*phone]) == 1).unwrap();
+    // Elapsed time starts anew with the node: what was planned for a later minute of its former life must not wait for that minute.
+    network.run(S(1_200));
+    network.partition(|phone| usize::from(phone == 3 - first));
+    network.with(0, |node| node.leave(talks[0])).unwrap();
+    network.run(S(10));
+    // Nobody else carries what it asked before.
+    network.crash(0, None);
+    network.restart(first);
+    network.connect_all();
+    let founded = network.run_until(S(120), |n| (1..3).all(|p| room(n, p, talks[p]).term == 2));
+    assert!(founded, "{:?}", (1..3).map(|p| n_term(&network, p, &talks)).collect::<Vec<_>>());
+}
+
+#[test]
 fn of_two_one_cannot_go_on_alone() {
     let mut network = Network::new(14, 2);
     network.connect_all();
@@ -120,6 +139,52 @@ fn a_rebooted_phone_gets_its_seat_and_the_notes_back_and_after_the_close_nothing
     network.restart(2);
     network.run(S(120));
     assert!(network.node(2).talks().is_empty() && network.phones[2].disk.count(b"stub/") == 0);
+}
+
+#[test]
+fn who_was_admitted_in_the_moment_in_which_the_chair_died_comes_in_when_it_is_back() {
+    let comes_in = |writes: u64| {
+        let mut network = Network::new(18, 3);
+        network.connect_all();
+        let (_, card) = post(&mut network, 0, terms(2, 3));
+        take_seat(&mut network, 1, card);
+        let is_open = |n: &Network, phone: usize| n.node(phone).talks().iter().any(|talk| talk.room.is_some());
+        assert!(network.run_until(S(30), |n| is_open(n, 0) && is_open(n, 1)));
+        network.run(S(2));
+        network.crash(0, Some(writes));
+        take_seat(&mut network, 2, card);
+        let has_died = network.run_until(S(20), |n| n.phones[0].node.is_none());
+        network.restart(0);
+        assert!(network.run_until(S(120), |n| is_open(n, 2)), "after {writes} writes");
+        has_died
+    };
+    assert!(comes_in(1), "control: it dies");
+    (2..8).for_each(|writes| {
+        comes_in(writes);
+    });
+}
+
+/// A copy of a phone on another machine gets its seat, and the phone itself is out; one was away, and hears both in any order.
+#[test]
+fn whoever_hears_the_goodbye_of_a_seat_before_its_return_agrees_with_the_others() {
+    for seed in 1..=8 {
+        let mut network = Network::new(seed, 4);
+        (0..3).for_each(|a| (0..a).for_each(|b| network.connect(a, b)));
+        let talks = open_room(&mut network, 3, 3);
+        network.run(S(5));
+        network.partition(|phone| usize::from(phone == 1));
+        let mut copy = std::mem::take(&mut network.phones[3].disk);
+        copy.copy_of(&network.phones[2].disk, false);
+        network.phones[3].disk = copy;
+        network.restart(3);
+        network.connect(0, 3);
+        let is_out = |n: &Network| n.node(2).talk(talks[2]).is_none() && n.node(3).talks().iter().any(|talk| talk.room.is_some());
+        assert!(network.run_until(S(60), is_out), "seed {seed}");
+        network.connect(0, 1);
+        network.connect(1, 2);
+        let agree = |n: &Network| room(n, 0, talks[0]).fingerprint == room(n, 1, talks[1]).fingerprint;
+        assert!(network.run_until(S(60), agree), "seed {seed}: {:?}", room(&network, 1, talks[1]).seats);
+    }
 }
 
 #[test]

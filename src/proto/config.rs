@@ -127,8 +127,10 @@ pub const REVEAL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const REVEAL_TIME_MAX_BY_RELAY: Duration = Duration::from_secs(600);
 /// Those who wait for a seat are told together how many are taken, so long after it has changed.
 pub const COUNT_GATHER: Duration = Duration::from_secs(2);
-/// How often a guest says again what was not answered.
+/// How soon a guest says again what was not answered,
 pub const SEAT_RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// and how long it waits at most: what it said is carried meanwhile.
+pub const SEAT_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How often a guest whose seat is noted says that it is still there.
 pub const OFFER_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -140,8 +142,11 @@ pub const BEACON_INTERVAL_MAX: Duration = Duration::from_secs(30);
 pub const TABLE_SILENCE_MAX: Duration = Duration::from_secs(90);
 /// Beacons through the relay, where each costs a blob.
 pub const RELAY_BEACON_INTERVAL: Duration = Duration::from_secs(300);
-/// One ask at most in this time; answers to the same gap from two members cross otherwise.
+/// One ask at most in this time; answers to the same gap from two members cross otherwise. While the same difference stays the time
+/// doubles, up to [`BEACON_INTERVAL_MAX`].
 pub const ASK_INTERVAL: Duration = Duration::from_millis(800);
+/// Differences between members that are remembered as not new: with one seat that runs twice there are a few.
+pub const DIFFERENCES_MAX: usize = 32;
 /// A member that lacks the document asks for it this often.
 pub const DOCUMENT_ASK_INTERVAL: Duration = Duration::from_secs(15);
 /// Who is asked for the document waits up to so long whether another answers first.
@@ -206,5 +211,7 @@ pub const EVENTS_OUT_MAX: usize = 100_000;
 /// Faults of peers that are told one by one; more are only counted.
 pub const PEER_FAULTS_MAX: u64 = 1_000;
 
-/// How often a successor asks again, and a seat that was away asks to follow.
+/// How soon a successor asks again, and a seat that was away asks to follow,
 pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+/// and how long they wait at most when nobody answers: as long as a chair may be silent.
+pub const CONSENT_INTERVAL_MAX: Duration = CHAIR_SILENCE_MAX;

@@ -26,6 +26,8 @@ pub struct Mailbox {
     /// The event's buckets in an order of this device's own: decoys are taken from the front.
     decoys: Vec<u16>,
     reading: BTreeMap<WriteName, Reading>,
+    /// For what [`Mailbox::read`] was asked last: it is asked at every input, and hardly ever for something else.
+    read: Option<(Vec<ReadKey>, BTreeSet<u16>)>,
     outbox: VecDeque<Waiting>,
     in_flight: BTreeMap<PutId, Blob>,
     next_put: u64,
@@ -109,6 +111,10 @@ impl Mailbox {
     /// Reads these mailboxes from now on, and no others; the shared ones are added here.
     pub fn read(&mut self, cx: &mut Cx<'_>, own: &[ReadKey], rooms: &BTreeSet<u16>) {
         let event = cx.event;
+        if self.read.as_ref().is_some_and(|(known, buckets)| known == own && buckets == rooms) {
+            return;
+        }
+        self.read = Some((own.to_vec(), rooms.clone()));
         if self.decoys.len() != usize::from(event.room_buckets) {
             self.decoys = shuffled(cx.rng, event.room_buckets);
         }

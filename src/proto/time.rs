@@ -22,6 +22,11 @@ impl Add<Duration> for Instant {
     }
 }
 
+/// A pause that doubles each time, up to `longest`: for what is said again while nobody answers.
+pub fn doubled(pause: Duration, times: u32, longest: Duration) -> Duration {
+    pause.saturating_mul(2_u32.saturating_pow(times)).min(longest)
+}
+
 /// Milliseconds since the Unix epoch, as the device's clock claims. It enters like any other input and may jump either way.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct WallTime(pub u64);

@@ -1,21 +1,21 @@
 //! What a member lacks, asked for and answered: negative acknowledgement and repair (RFC 5740), in a group that knows nobody's state.
 //!
 //! Laws: who lacks something waits a random moment and asks for all of it at once, and then not again for a while; what anybody has
-//! answered a moment ago is not answered again; what was answered longer ago is forgotten.
+//! answered a moment ago is not answered again; what was answered longer ago is forgotten. A difference that stays, because what makes it
+//! is nowhere to be had, costs no more than silence does.
 
 use super::entry::{Item, SeatNumber};
-use crate::proto::config::ASK_INTERVAL;
+use crate::proto::config::{ASK_INTERVAL, BEACON_INTERVAL_MAX, DIFFERENCES_MAX};
 use crate::proto::rng::Rng;
-use crate::proto::time::{Duration, Instant};
+use crate::proto::time::{Duration, Instant, doubled};
 use crate::proto::wire::encode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Our own questions, and everybody's answers.
 #[derive(Default)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Repair {
-    ask_at: Option<Instant>,
-    last_ask: Option<Instant>,
+    asking: Asking,
     last_steps: Option<Instant>,
     answered: BTreeMap<(SeatNumber, u32), Instant>,
 }
@@ -23,31 +23,27 @@ pub struct Repair {
 impl Repair {
     /// Another has something that we lack.
     pub fn need(&mut self, rng: &mut Rng, now: Instant) {
-        let delay = rng.between(Duration::from_millis(20), Duration::from_millis(200));
-        self.ask_at.get_or_insert(now + delay);
+        self.asking.want(now + rng.between(Duration::from_millis(20), Duration::from_millis(200)));
     }
 
     /// We know that we lack something, and nobody else has cause to ask for it.
     pub fn need_now(&mut self, now: Instant) {
-        self.ask_at.get_or_insert(now);
+        self.asking.want(now);
+    }
+
+    /// Another's fingerprint is not ours. Says whether the two have not met lately: then it is asked as soon as it may.
+    pub fn differs(&mut self, theirs: [u8; 8], ours: [u8; 8]) -> bool {
+        self.asking.differs(theirs, ours)
     }
 
     /// Whether to ask now; said once. What comes too soon after the last question waits.
     pub fn take_ask(&mut self, now: Instant) -> bool {
-        if self.ask_at.take_if(|at| *at <= now).is_none() {
-            return false;
-        }
-        let is_too_soon = self.last_ask.is_some_and(|at| now.since(at) < ASK_INTERVAL);
-        match is_too_soon {
-            true => self.ask_at = Some(now + ASK_INTERVAL),
-            false => self.last_ask = Some(now),
-        }
-        !is_too_soon
+        self.asking.take_due(now)
     }
 
     /// When [`Repair::take_ask`] has something to say.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.ask_at
+        self.asking.due
     }
 
     /// Somebody has said what stands in this place.
@@ -77,6 +73,48 @@ impl Repair {
             self.last_steps = Some(now);
         }
         is_due
+    }
+}
+
+/// The timer of questions: soon after news, ever more rarely while nothing comes of them.
+#[derive(Default, Debug)]
+#[cfg_attr(test, derive(Clone))]
+struct Asking {
+    due: Option<Instant>,
+    last: Option<Instant>,
+    tries: u32,
+    differences: VecDeque<([u8; 8], [u8; 8])>,
+}
+
+impl Asking {
+    /// A fingerprint is not ours. Says whether the two have not met lately: then it is asked as soon as it may.
+    fn differs(&mut self, theirs: [u8; 8], ours: [u8; 8]) -> bool {
+        let is_news = !self.differences.contains(&(theirs, ours));
+        if is_news {
+            self.tries = 0;
+            self.differences.truncate(DIFFERENCES_MAX - 1);
+            self.differences.push_front((theirs, ours));
+        }
+        is_news
+    }
+
+    /// Something is lacking: asks at that time, or when it may again.
+    fn want(&mut self, at: Instant) {
+        let at = self.last.map_or(at, |last| at.max(last + self.pause()));
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Whether to ask now; said once.
+    fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = self.due.take_if(|due| *due <= now).is_some();
+        if is_due {
+            (self.last, self.tries) = (Some(now), self.tries.saturating_add(1));
+        }
+        is_due
+    }
+
+    fn pause(&self) -> Duration {
+        doubled(ASK_INTERVAL, self.tries.saturating_sub(1), BEACON_INTERVAL_MAX)
     }
 }
 
@@ -150,5 +188,25 @@ mod tests {
         let sizes = [1_000, 1_000, 1_000, 9_000, 10].into_iter().zip(1..);
         let portions = Repair::default().take_answers(AT, sizes.map(|(chars, number)| say(number, chars)).collect());
         assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+    }
+
+    /// How many questions an hour brings, if somebody is heard every second whose fingerprint is this one.
+    fn asked(fingerprint: impl Fn(u64) -> u64) -> usize {
+        let mut asking = Asking::default();
+        let mut asks_at = |second: u64| {
+            let now = Instant(second * 1_000_000);
+            asking.differs(fingerprint(second).to_be_bytes(), [0xff; 8]);
+            asking.want(now);
+            asking.take_due(now)
+        };
+        (0..3_600).filter(|second| asks_at(*second)).count()
+    }
+
+    #[test]
+    fn a_difference_that_stays_is_asked_for_ever_more_rarely_and_a_new_one_at_once() {
+        assert!((120..130).contains(&asked(|_| 0)), "{}", asked(|_| 0));
+        assert!((120..130).contains(&asked(|second| second % 2)), "a seat that runs twice");
+        assert_eq!(asked(|second| second), 3_600, "control: each is new");
+        assert!(asked(|second| second / 60) >= 240);
     }
 }

@@ -20,6 +20,7 @@ mod view;
 use super::agenda::{Admission, Agenda};
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Certificate};
+use super::door::Door;
 use super::entry::{Body, Entry, Item, Log, ProposalId, SeatNumber};
 use super::group::{Group, GroupError, Opened, SeatKeys, check_key_package, verify};
 use super::presence::Presence;
@@ -27,12 +28,12 @@ use super::preview::{Preview, Previews};
 use super::rejoin::RejoinKey;
 use super::repair::Repair;
 use super::roster::Standing;
-use super::seats::Offer;
+use super::seats::{Offer, Welcome};
 use crate::proto::config::{ANSWER_BYTES_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
 use crate::proto::id::{SeatId, TalkId, WriteName};
-use crate::proto::io::Event;
+use crate::proto::io::{Event, ReadKey};
 use crate::proto::secret::hash16;
 use crate::proto::time::{Duration, Instant};
 use crate::proto::wire::message::Assembler;
@@ -41,6 +42,7 @@ use crate::proto::wire::{decode, encode};
 use message::Message;
 pub use opening::State;
 use record::Meta;
+use std::collections::BTreeMap;
 
 /// What the room asks the node to do with what it heard.
 #[derive(Debug)]
@@ -82,6 +84,8 @@ pub enum Effect {
 pub struct Room {
     talk: TalkId,
     room: [u8; 16],
+    /// The room's own, which everybody in it computes: where devices that return ask, and where that is left at the relay.
+    door: (Door, ReadKey),
     meta: Meta,
     keys: SeatKeys,
     group: Group,
@@ -92,6 +96,8 @@ pub struct Room {
     repair: Repair,
     presence: Presence,
     agenda: Agenda,
+    /// Whom we, the chair, have admitted and not yet heard, and when it was told so.
+    unheard: BTreeMap<SeatId, (Welcome, Option<Instant>)>,
     deadline: Instant,
     previews: Previews,
     peer_minutes: Option<u32>,
@@ -102,6 +108,7 @@ impl Room {
         Room {
             talk,
             room: hash16("alcove/1 room", &[&meta.founding.0]),
+            door: chair::own_door(&meta.founding),
             deadline: now + meta.remaining,
             meta,
             keys,
@@ -113,6 +120,7 @@ impl Room {
             repair: Repair::default(),
             presence: Presence::new(now),
             agenda: Agenda::default(),
+            unheard: BTreeMap::new(),
             previews: Previews::default(),
             peer_minutes: None,
         }
@@ -294,9 +302,14 @@ impl Room {
         let here = (self.meta.term, self.group.epoch());
         if (beacon.term, beacon.epoch) < here {
             self.send_commits(cx, (beacon.term, beacon.epoch));
-        } else if (beacon.term, beacon.epoch) == here && beacon.digest != self.log.digest() {
-            self.trickle.reset(cx.rng, cx.now);
-            self.repair.need(cx.rng, cx.now);
+        } else if (beacon.term, beacon.epoch) == here {
+            let ours = self.log.digest();
+            if beacon.digest != ours {
+                if self.repair.differs(beacon.digest, ours) {
+                    self.trickle.reset(cx.rng, cx.now);
+                }
+                self.repair.need(cx.rng, cx.now);
+            }
         }
     }
 
@@ -322,6 +335,9 @@ impl Room {
                 }
                 let heard: Option<SeatId> = self.meta.roster.seat(seat).map(|seat| seat.id);
                 self.meta.to_tell.retain(|word| Some(word.seat) != heard);
+                if let Some(seat) = heard {
+                    self.forget_welcome(cx, seat);
+                }
             }
             Body::Say { .. } => cx.tell(Event::Said(self.talk)),
             Body::Change { generation, bytes } => {

@@ -67,6 +67,16 @@ impl Roster {
         self.seats.get_mut(usize::from(number))
     }
 
+    /// A seat has said goodbye. One whose device came back as another stays that other, in whichever order the two are heard.
+    pub fn leave(&mut self, number: SeatNumber, goodbye: Sig) {
+        if let Some(seat) = self.seat_mut(number) {
+            seat.goodbye = Some(goodbye);
+            if !matches!(seat.standing, Standing::Replaced(_)) {
+                seat.standing = Standing::Left;
+            }
+        }
+    }
+
     /// The number of a seat.
     pub fn number(&self, id: SeatId) -> Option<SeatNumber> {
         self.seats.iter().position(|seat| seat.id == id).and_then(|place| SeatNumber::try_from(place).ok())

@@ -118,12 +118,12 @@ pub struct Founding {
     /// The host's way in for later seats.
     pub door: Option<HostDoor>,
     /// Who has to be told, by the host.
-    pub to_tell: Vec<FoundingWord>,
+    pub to_tell: Vec<Welcome>,
 }
 
-/// Word of a founding to one seat, of which it is not yet known whether it has heard it.
+/// The answer by which a seat enters a room, of which it is not yet known whether it was heard.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct FoundingWord {
+pub struct Welcome {
     /// Whose.
     pub seat: SeatId,
     reply: [u8; 32],
@@ -131,10 +131,10 @@ pub struct FoundingWord {
     message: Vec<u8>,
 }
 
-impl FoundingWord {
+impl Welcome {
     /// To the seat of this offer, with an encoded [`ToGuest`].
-    fn new(seat: SeatId, offer: &Offer, message: Vec<u8>) -> FoundingWord {
-        FoundingWord { seat, reply: offer.reply, mailbox: offer.reply_mailbox, message }
+    pub fn new(seat: SeatId, offer: &Offer, message: Vec<u8>) -> Welcome {
+        Welcome { seat, reply: offer.reply, mailbox: offer.reply_mailbox, message }
     }
 
     /// Says it, again if need be.

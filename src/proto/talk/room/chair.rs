@@ -5,32 +5,34 @@
 use super::commit::Commit;
 use super::message::Message;
 use super::{Effect, Room};
+use crate::proto::config::SEAT_RETRY_INTERVAL;
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
 use crate::proto::io::{Event, ReadKey};
+use crate::proto::secret::Key;
 use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::door::Door;
 use crate::proto::talk::entry::{Head, SeatNumber, Sig};
 use crate::proto::talk::group::{self, GroupError, Member, Opened, Staged};
-use crate::proto::talk::rejoin::Returned;
+use crate::proto::talk::rejoin::{Rejoin, Returned};
 use crate::proto::talk::roster::Standing;
-use crate::proto::talk::seats::{ToGuest, ToHost, open_request, tell};
+use crate::proto::talk::seats::{Offer, ToGuest, ToHost, Welcome, open_request, tell};
 use crate::proto::time::Instant;
 use crate::proto::wire::encode;
+
+/// Where devices that return ask, and the mailbox in which that is left at the relay.
+pub(super) fn own_door(founding: &Key) -> (Door, ReadKey) {
+    let derive = |label| founding.derive(label, &[]);
+    (Door::from_seed(&derive("alcove/1 room door")), ReadKey(derive("alcove/1 room mailbox")))
+}
 
 impl Room {
     /// The doors through which this member is asked for seats, with their mailboxes: the card's, and the room's own for returning
     /// devices. Only the chair answers.
     pub fn doors(&self) -> Vec<(Door, ReadKey)> {
         let host = self.meta.host.iter().map(|host| (host.door.clone(), host.mailbox.clone()));
-        host.chain([self.own_door()]).collect()
-    }
-
-    /// The room's own, which everybody in it computes.
-    pub(super) fn own_door(&self) -> (Door, ReadKey) {
-        let derive = |label| self.meta.founding.derive(label, &[]);
-        (Door::from_seed(&derive("alcove/1 room door")), ReadKey(derive("alcove/1 room mailbox")))
+        host.chain([self.door.clone()]).collect()
     }
 
     /// Takes a request that came through one of [`Room::doors`].
@@ -44,8 +46,12 @@ impl Room {
         match request {
             // A founding message that was lost: whoever still asks has not heard it.
             ToHost::Offer(_) | ToHost::Reveal { .. } if self.tell_founding_again(cx, member.seat) => {}
+            // And so with an admission: this device may have died between writing it down and saying it.
+            ToHost::Offer(_) | ToHost::Rejoin(_) if self.unheard.contains_key(&member.seat) => self.admit_again(cx, member.seat),
             ToHost::Offer(offer) if self.is_chair() => self.queue_admission(cx, member.seat, Admission::New(offer)),
             ToHost::Rejoin(rejoin) if self.is_chair() => {
+                let sits = self.meta.roster.seat(rejoin.old).is_some_and(|seat| seat.standing == Standing::Sits);
+                sits.then_some(()).ok_or(Fault::OutOfPlace("re-join"))?;
                 self.check_rejoin(rejoin.old, member.seat, &rejoin.signature)?;
                 self.queue_admission(cx, member.seat, Admission::Return(rejoin));
             }
@@ -59,6 +65,24 @@ impl Room {
     fn tell_founding_again(&self, cx: &mut Cx<'_>, seat: SeatId) -> bool {
         let word = self.meta.to_tell.iter().find(|word| word.seat == seat);
         word.map(|word| word.tell(cx, self.talk)).is_some()
+    }
+
+    fn admit_again(&mut self, cx: &mut Cx<'_>, seat: SeatId) {
+        let Some((welcome, told)) = self.unheard.get_mut(&seat) else { return };
+        // A welcome may carry a document: who asks all the time is not answered all the time.
+        if told.is_none_or(|at| cx.now.since(at) >= SEAT_RETRY_INTERVAL / 2) {
+            *told = Some(cx.now);
+            welcome.tell(cx, self.talk);
+        }
+    }
+
+    /// Answers one who was admitted, and remembers the answer until its first entry is heard.
+    fn welcome(&mut self, cx: &mut Cx<'_>, offer: &Offer, answer: &ToGuest) {
+        let Ok(member) = group::check_key_package(&offer.key_package) else { return };
+        let welcome = Welcome::new(member.seat, offer, encode(answer));
+        self.persist_welcome(cx, &welcome);
+        welcome.tell(cx, self.talk);
+        self.unheard.insert(member.seat, (welcome, Some(cx.now)));
     }
 
     fn answer(&self, cx: &mut Cx<'_>, admission: &Admission, answer: &ToGuest) {
@@ -81,7 +105,7 @@ impl Room {
     }
 
     pub(super) fn check_rejoin(&self, old: SeatNumber, newer: SeatId, signature: &Sig) -> Result<(), Fault> {
-        let seat = self.meta.roster.seat(old).filter(|seat| seat.standing == Standing::Sits).ok_or(Fault::OutOfPlace("re-join"))?;
+        let seat = self.meta.roster.seat(old).ok_or(Fault::OutOfPlace("re-join"))?;
         let key = seat.rejoin_key.ok_or(Fault::OutOfPlace("re-join"))?;
         match key.lets_back(&self.room, seat.id, newer, signature) {
             true => Ok(()),
@@ -271,8 +295,8 @@ impl Room {
                         self.meta.welcomes.insert(*seat, (key_package.clone(), welcome.clone()));
                         self.welcome_late(cx, *seat, *after, &welcome, &state);
                     }
-                    Admission::New(_) | Admission::Return(_) => {
-                        self.answer(cx, admission, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
+                    Admission::New(offer) | Admission::Return(Rejoin { offer, .. }) => {
+                        self.welcome(cx, offer, &ToGuest::Joined { welcome: welcome.clone(), state: state.clone() });
                     }
                 }
             }

@@ -88,11 +88,11 @@ impl Room {
 
     /// Acts on a goodbye that stands in the log.
     pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, number: SeatNumber, signature: &Sig) -> Result<Vec<Effect>, Fault> {
-        let leaver = self.meta.roster.seat_mut(number).ok_or(Fault::OutOfPlace("goodbye"))?;
+        let leaver = self.meta.roster.seat(number).ok_or(Fault::OutOfPlace("goodbye"))?;
         if !close::leave_holds(&self.room, leaver.id, &leaver.key, signature) {
             return Err(Fault::Forged("goodbye"));
         }
-        (leaver.standing, leaver.goodbye) = (Standing::Left, Some(*signature));
+        self.meta.roster.leave(number, *signature);
         self.meta.closing.votes.remove(&number);
         Ok(self.revote(cx))
     }

@@ -9,7 +9,7 @@ use crate::proto::talk::close::leave_holds;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::group::verify;
 use crate::proto::talk::rejoin::Returned;
-use crate::proto::talk::roster::{Seat, Standing};
+use crate::proto::talk::roster::Seat;
 use crate::proto::wire::encode;
 use serde::{Deserialize, Serialize};
 
@@ -90,9 +90,9 @@ impl Room {
         for reason in reasons {
             match *reason {
                 Reason::Goodbye { seat: number, signature } => {
-                    let Some(seat) = self.meta.roster.seat_mut(number).filter(|seat| seat.goodbye.is_none()) else { continue };
+                    let Some(seat) = self.meta.roster.seat(number).filter(|seat| seat.goodbye.is_none()) else { continue };
                     if leave_holds(&self.room, seat.id, &seat.key, &signature) {
-                        (seat.standing, seat.goodbye) = (Standing::Left, Some(signature));
+                        self.meta.roster.leave(number, signature);
                         self.meta.closing.votes.remove(&number);
                     }
                 }

@@ -1,14 +1,14 @@
 //! What an open room remembers, and how it goes on from that after a restart.
 //!
-//! The records of a talk's scope: `room`, `seat` (the keys of our own), `g/…` (the group's), `e/…` (one per place in a line). The stub
-//! outlives the scope's key, for a device that has to come back without it.
+//! The records of a talk's scope: `room`, `seat` (the keys of our own), `g/…` (the group's), `e/…` (one per place in a line), `w/…` (the
+//! welcome of each who was admitted and not yet heard). The stub outlives the scope's key, for a device that has to come back without it.
 
 use super::Room;
 use super::opening::State;
 use super::succession::Succession;
 use crate::proto::board::Terms;
 use crate::proto::cx::Cx;
-use crate::proto::id::{CardId, TalkId};
+use crate::proto::id::{CardId, SeatId, TalkId};
 use crate::proto::io::{Output, Persist, Scope};
 use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
@@ -19,7 +19,7 @@ use crate::proto::talk::epoch::Epochs;
 use crate::proto::talk::group::{Group, SeatKeys};
 use crate::proto::talk::rejoin::{Returned, Stub};
 use crate::proto::talk::roster::Roster;
-use crate::proto::talk::seats::{FoundingWord, HostDoor};
+use crate::proto::talk::seats::{HostDoor, Welcome};
 use crate::proto::time::{Duration, Instant, WallTime};
 use crate::proto::wire::decode;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ const ROOM: &[u8] = b"room";
 const SEAT: &[u8] = b"seat";
 const GROUP: &[u8] = b"g/";
 const ENTRY: &[u8] = b"e/";
+const WELCOME: &[u8] = b"w/";
 
 /// All but keys, group and log, in one record.
 #[derive(Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub(super) struct Meta {
     pub(super) bases: Vec<Head>,
     pub(super) folded: Vec<u64>,
     pub(super) read_only: bool,
-    pub(super) to_tell: Vec<FoundingWord>,
+    pub(super) to_tell: Vec<Welcome>,
     pub(super) succession: Succession,
     pub(super) document: Requests,
     /// The place after which the chair took us one way and others another: only a new term brings us together.
@@ -114,6 +115,10 @@ impl Room {
             // Elapsed time starts anew with the node: the proposal has ten minutes from here at most.
             *since = now;
         }
+        let welcomes = records.iter().filter(|(name, _)| name.starts_with(WELCOME));
+        let welcomes = welcomes.filter_map(|(_, value)| decode::<Welcome>(value, "welcome").ok());
+        room.unheard = welcomes.map(|welcome| (welcome.seat, (welcome, None))).collect();
+        room.meta.succession.resume(now);
         room.presence.check(now);
         room.meta.document.restart(now);
         Some(room)
@@ -150,8 +155,19 @@ impl Room {
         cx.put(Scope::Talk(self.talk), &name, item);
     }
 
+    pub(super) fn persist_welcome(&self, cx: &mut Cx<'_>, welcome: &Welcome) {
+        cx.put(Scope::Talk(self.talk), &[WELCOME, &welcome.seat.0].concat(), welcome);
+    }
+
+    /// Who is heard needs no welcome any more.
+    pub(super) fn forget_welcome(&mut self, cx: &mut Cx<'_>, seat: SeatId) {
+        if self.unheard.remove(&seat).is_some() {
+            cx.delete(Scope::Talk(self.talk), &[WELCOME, &seat.0].concat());
+        }
+    }
+
     pub(super) fn persist_stub(&self, cx: &mut Cx<'_>) {
-        let (door, mailbox) = self.own_door();
+        let (door, mailbox) = &self.door;
         let stub = Stub {
             rejoin_key: self.meta.rejoin_key.clone(),
             number: self.meta.me,

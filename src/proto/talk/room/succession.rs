@@ -11,7 +11,7 @@ mod tests;
 use super::message::Message;
 use super::opening::State;
 use super::{Effect, Room};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -22,7 +22,7 @@ use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
 use crate::proto::talk::group::{Group, check_key_package, verify};
 use crate::proto::talk::roster::Standing;
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::parcel::ParcelKeys;
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,24 @@ pub(super) struct Succession {
     missed: Option<Ballot>,
     /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
     own: Option<Grant>,
+    /// Elapsed time starts anew with the node, and so do these.
+    #[serde(skip)]
     next_try: Option<Instant>,
+    #[serde(skip)]
+    tries: u32,
+}
+
+impl Succession {
+    /// Goes on after a restart with what is still wanted.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.next_try = (self.is_needed || self.missed.is_some()).then_some(now);
+    }
+
+    /// Asked once more: the next time is later if nothing comes of it.
+    fn tried(&mut self, now: Instant) {
+        self.next_try = Some(now + doubled(CONSENT_INTERVAL, self.tries, CONSENT_INTERVAL_MAX));
+        self.tries = self.tries.saturating_add(1);
+    }
 }
 
 impl Room {
@@ -129,8 +146,12 @@ impl Room {
         let own_term = self.meta.succession.promised.map_or(self.meta.term, |promised| promised.term.max(self.meta.term));
         let ballot = match self.meta.succession.promised {
             Some(promised) if promised.successor == self.meta.me && promised.after == self.place_in_chain() => promised,
-            _ => Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me },
+            _ => {
+                self.meta.succession.tries = 0;
+                Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me }
+            }
         };
+        self.meta.succession.tried(cx.now);
         if let Some(grant) = self.grant(cx, ballot) {
             self.meta.succession.grants.retain(|_, known| known.ballot == ballot);
             self.meta.succession.grants.insert(self.meta.me, grant);
@@ -276,6 +297,7 @@ impl Room {
             }
         }
         if self.meta.succession.missed.replace(ballot) != Some(ballot) {
+            self.meta.succession.tries = 0;
             self.ask_to_follow(cx, ballot);
         }
         Ok(Vec::new())
@@ -302,7 +324,7 @@ impl Room {
 
     /// A term was founded without us: ask its chair to let us in.
     fn ask_to_follow(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
-        self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
+        self.meta.succession.tried(cx.now);
         if let Some(grant) = self.grant(cx, ballot) {
             self.post_step_from(cx, ballot.after, &Step::Late(grant));
         }
@@ -382,10 +404,8 @@ impl Room {
         self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
         self.meta.bases = self.log.bases();
         for number in epoch.leaves {
-            if let Some(seat) = self.meta.roster.seat_mut(number)
-                && seat.standing != Standing::Left
-            {
-                seat.standing = Standing::Sits;
+            if let Some(seat) = self.meta.roster.seat_mut(number) {
+                seat.standing = if seat.goodbye.is_some() { Standing::Left } else { Standing::Sits };
             }
         }
         let roster = &self.meta.roster;

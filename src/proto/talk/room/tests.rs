@@ -44,6 +44,7 @@ impl Room {
                 meta.to_tell.len(),
                 meta.epochs.early(),
                 self.agenda.vouched(),
+                self.unheard.len(),
                 closing.token.is_some(),
             ),
             (

@@ -4,7 +4,7 @@
 //! asked but is in no draw is let in later, by asking again.
 
 use super::draw::{Draw, RosterSeat, founding_psk, group_id};
-use super::{Founding, FoundingWord, Offer, ToGuest, ToHost, open_request, tell};
+use super::{Founding, Offer, ToGuest, ToHost, Welcome, open_request, tell};
 use crate::proto::board::{Card, Content, Terms};
 use crate::proto::config::{CANDIDATES_MAX, COUNT_GATHER, REVEAL_TIME_MAX, REVEAL_TIME_MAX_BY_RELAY};
 use crate::proto::cx::Cx;
@@ -199,7 +199,7 @@ impl Hosting {
         let (group, welcome) = founded.map_err(|_| Fault::OutOfPlace("key package"))?;
         let message = encode(&ToGuest::Founded { round, contributions, welcome });
         let to_tell =
-            seated.iter().map(|candidate| FoundingWord::new(candidate.member.seat, &candidate.offer, message.clone())).collect();
+            seated.iter().map(|candidate| Welcome::new(candidate.member.seat, &candidate.offer, message.clone())).collect();
         // Whoever asked but is not in this draw is admitted later, by asking again.
         let left_over = self.candidates.values().filter(|candidate| !draw.has(candidate.member.seat));
         left_over.for_each(|candidate| tell(cx, talk, &candidate.offer, &ToGuest::Redraw { round: self.round + 1 }));

@@ -6,7 +6,7 @@
 use super::draw::{RosterSeat, commitment, founding_psk, is_opened_by};
 use super::{Founding, Offer, ToGuest, ToHost, hand_in};
 use crate::proto::board::Content;
-use crate::proto::config::{OFFER_INTERVAL, SEAT_RETRY_INTERVAL};
+use crate::proto::config::{OFFER_INTERVAL, SEAT_RETRY_INTERVAL, SEAT_RETRY_INTERVAL_MAX};
 use crate::proto::cx::Cx;
 use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId};
@@ -15,7 +15,7 @@ use crate::proto::secret::Key;
 use crate::proto::talk::door::Door;
 use crate::proto::talk::group::{Group, GroupError, SeatKeys};
 use crate::proto::talk::rejoin::Stub;
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::decode;
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +159,8 @@ impl Waiting {
         if self.next_try > cx.now {
             return;
         }
-        self.next_try = cx.now + if self.roster.is_some() || self.taken.is_none() { SEAT_RETRY_INTERVAL } else { OFFER_INTERVAL };
+        let retry = doubled(SEAT_RETRY_INTERVAL, self.tries, SEAT_RETRY_INTERVAL_MAX);
+        self.next_try = cx.now + if self.roster.is_some() || self.taken.is_none() { retry } else { OFFER_INTERVAL };
         self.tries = self.tries.saturating_add(1);
         match (&self.errand, &self.roster) {
             (Errand::Card { content, .. }, Some(_)) => {

@@ -4,7 +4,7 @@ use super::*;
 
 impl Room {
     pub(crate) fn succession_outline(&self, now: Instant) -> String {
-        let Succession { promised, grants, is_needed, missed, own, next_try } = &self.meta.succession;
+        let Succession { promised, grants, is_needed, missed, own, next_try, .. } = &self.meta.succession;
         let grants: Vec<_> = grants.values().map(|grant| (grant.seat, grant.ballot)).collect();
         format!(
             "promised {promised:?} grants {grants:?} needs {is_needed} missed {missed:?} own {:?} tries {:?}",
