@@ -511,7 +511,7 @@ impl Room {
         self.trickle.reset(cx.rng, cx.now);
     }
 
-    /// The relay came up: say there what we know.
+    /// The relay is up: say there what we know, now and from now on.
     pub fn relay_up(&mut self, cx: &mut Cx<'_>) {
         self.next_relay_beacon = Some(cx.now + cx.rng.between(Duration::from_millis(200), Duration::from_secs(2)));
     }
