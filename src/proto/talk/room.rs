@@ -289,6 +289,10 @@ impl Room {
     }
 
     fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {
+        if beacon.seat == self.meta.me {
+            // Said before a restart and read again: it is news of nobody, and its clock is our own.
+            return;
+        }
         self.hear(cx.now, beacon.seat, via);
         self.peer_minutes = Some(beacon.wall_minutes);
         let here = (self.meta.term, self.group.epoch());
