@@ -40,6 +40,7 @@ pub enum Step {
     Crash(usize),
     CrashAfterWrites(usize, u64),
     Start(usize),
+    /// The phone's clock is wrong by so many hours from here on.
     JumpClock(usize, i64),
     Pass(Duration),
 }
@@ -72,7 +73,11 @@ pub fn steps(seed: u64, count: usize, length: usize) -> Vec<Step> {
             18 => Step::Crash(phone),
             19 => Step::CrashAfterWrites(phone, 1 + rng.below(6)),
             20..22 => Step::Start(phone),
-            22 => Step::JumpClock(phone, rng.below(96) as i64 - 48),
+            22 => {
+                // No two clocks are wrong alike: whose clock jumped believes it when another shows the same.
+                let (hours, count) = (rng.below(96) as i64 - 48, count as i64);
+                Step::JumpClock(phone, hours.div_euclid(count) * count + phone as i64)
+            }
             _ => Step::Pass(rng.between(Duration::from_secs(5), Duration::from_secs(200))),
         });
         let pause = rng.between(Duration::from_millis(10), Duration::from_secs(3));
@@ -144,7 +149,10 @@ impl Play {
             Step::Crash(phone) => self.network.crash(phone, None),
             Step::CrashAfterWrites(phone, writes) if self.runs(phone) => self.network.crash(phone, Some(writes)),
             Step::Start(phone) if !self.runs(phone) => self.network.restart(phone),
-            Step::JumpClock(phone, hours) => self.network.jump_clock(phone, hours * 3_600_000),
+            Step::JumpClock(phone, hours) => {
+                let by_ms = hours * 3_600_000 - self.network.phones[phone].wall_offset_ms;
+                self.network.jump_clock(phone, by_ms);
+            }
             Step::Pass(span) => self.network.run(span),
             Step::Say(_) | Step::Write { .. } | Step::Break(..) | Step::Online(_) | Step::CrashAfterWrites(..) | Step::Start(_) => {
             }
