@@ -5,6 +5,7 @@ use crate::checker::{converged, gone};
 use crate::network::{Faults, Network};
 use crate::radio::Radio;
 use crate::scenario::{is_open, post, take_seat, terms, view};
+use alcove::proto::config::{CHANGE_AGE_MAX, CHANGE_IDLE};
 use alcove::proto::id::{ItemId, SeatId, TalkId};
 use alcove::proto::notes::Edit;
 use alcove::proto::rng::Rng;
@@ -31,7 +32,11 @@ const PLANTED: [&str; 3] = ["planted-word", "planted-note", "planted-item"];
 #[derive(Clone, Debug)]
 pub enum Step {
     Say(usize),
-    Write { phone: usize, what: u64, flush: bool },
+    Write {
+        phone: usize,
+        what: u64,
+        flush: bool,
+    },
     Break(usize, usize),
     Partition(u64),
     Heal,
@@ -40,6 +45,7 @@ pub enum Step {
     Crash(usize),
     CrashAfterWrites(usize, u64),
     Start(usize),
+    /// The phone's clock is wrong by so many hours from here on.
     JumpClock(usize, i64),
     Pass(Duration),
 }
@@ -72,7 +78,11 @@ pub fn steps(seed: u64, count: usize, length: usize) -> Vec<Step> {
             18 => Step::Crash(phone),
             19 => Step::CrashAfterWrites(phone, 1 + rng.below(6)),
             20..22 => Step::Start(phone),
-            22 => Step::JumpClock(phone, rng.below(96) as i64 - 48),
+            22 => {
+                // No two clocks are wrong alike: whose clock jumped believes it when another shows the same.
+                let (hours, count) = (rng.below(96) as i64 - 48, count as i64);
+                Step::JumpClock(phone, hours.div_euclid(count) * count + phone as i64)
+            }
             _ => Step::Pass(rng.between(Duration::from_secs(5), Duration::from_secs(200))),
         });
         let pause = rng.between(Duration::from_millis(10), Duration::from_secs(3));
@@ -91,6 +101,8 @@ struct Play {
     typed: Vec<(usize, Instant, String)>,
     struck: Vec<String>,
     next: u64,
+    /// When each phone's person typed last, and when it was last seen to run.
+    typed_at: Vec<Instant>,
     alive_at: Vec<Instant>,
 }
 
@@ -113,8 +125,8 @@ impl Play {
         let (host, card) = post(&mut network, 0, terms(count as u8, 50));
         let mut talks = vec![host];
         talks.extend((1..count).map(|guest| take_seat(&mut network, guest, card)));
-        let alive_at = vec![network.now(); count];
-        Play { network, talks, near, kept: Vec::new(), typed: Vec::new(), struck: Vec::new(), next: 0, alive_at }
+        let (typed_at, alive_at) = (vec![network.now(); count], vec![network.now(); count]);
+        Play { network, talks, near, kept: Vec::new(), typed: Vec::new(), struck: Vec::new(), next: 0, typed_at, alive_at }
     }
 
     fn runs(&self, phone: usize) -> bool {
@@ -144,7 +156,10 @@ impl Play {
             Step::Crash(phone) => self.network.crash(phone, None),
             Step::CrashAfterWrites(phone, writes) if self.runs(phone) => self.network.crash(phone, Some(writes)),
             Step::Start(phone) if !self.runs(phone) => self.network.restart(phone),
-            Step::JumpClock(phone, hours) => self.network.jump_clock(phone, hours * 3_600_000),
+            Step::JumpClock(phone, hours) => {
+                let by_ms = hours * 3_600_000 - self.network.phones[phone].wall_offset_ms;
+                self.network.jump_clock(phone, by_ms);
+            }
             Step::Pass(span) => self.network.run(span),
             Step::Say(_) | Step::Write { .. } | Step::Break(..) | Step::Online(_) | Step::CrashAfterWrites(..) | Step::Start(_) => {
             }
@@ -152,24 +167,21 @@ impl Play {
         self.settle_typed();
     }
 
-    /// What was typed is cut after three idle seconds; a phone that dies before loses it, as its screen says.
+    /// What was typed is cut after three idle seconds, or when it is ten seconds old; a phone that dies before loses it, as its screen
+    /// says.
     fn settle_typed(&mut self) {
-        let now = self.network.now();
-        let cut = Duration::from_millis(3_100);
-        for (phone, at, text) in std::mem::take(&mut self.typed) {
-            if !self.runs(phone) {
-                if self.alive_at[phone].since(at) > cut {
-                    self.kept.push(text);
-                }
-            } else if now.since(at) > cut {
-                self.kept.push(text);
-            } else {
-                self.typed.push((phone, at, text));
-            }
-        }
         for phone in 0..self.talks.len() {
             if self.runs(phone) {
-                self.alive_at[phone] = now;
+                self.alive_at[phone] = self.network.now();
+            }
+        }
+        let (idle, old) = (CHANGE_IDLE + Duration::from_millis(100), CHANGE_AGE_MAX + Duration::from_millis(100));
+        for (phone, at, text) in std::mem::take(&mut self.typed) {
+            let alive_at = self.alive_at[phone];
+            if alive_at.since(self.typed_at[phone]) > idle || alive_at.since(at) > old {
+                self.kept.push(text);
+            } else if self.runs(phone) {
+                self.typed.push((phone, at, text));
             }
         }
     }
@@ -217,11 +229,13 @@ impl Play {
             if flush { node.flush(talk) } else { Ok(()) }
         });
         self.struck.extend(struck);
-        if done.is_ok()
-            && self.runs(phone)
-            && let Some(text) = kept
-        {
-            if flush { self.kept.push(text) } else { self.typed.push((phone, now, text)) }
+        if done.is_ok() && self.runs(phone) {
+            self.typed_at[phone] = now;
+            self.typed.extend(kept.map(|text| (phone, now, text)));
+            if flush {
+                let cut = self.typed.extract_if(.., |(by, ..)| *by == phone);
+                self.kept.extend(cut.map(|(.., text)| text));
+            }
         }
     }
 

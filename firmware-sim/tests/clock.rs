@@ -59,3 +59,22 @@ fn a_clock_set_back_while_the_phone_was_off_does_not_give_a_card_more_time() {
     assert!(view(&network, 0, talk).is_none());
     assert!(!network.phones[0].disk.holds_talks() && network.phones[0].disk.count(b"time") == 1);
 }
+
+#[test]
+fn a_phone_takes_its_own_word_for_nobodys() {
+    // Found by `room_of_twelve`, seed 107 of five.
+    let mut network = Network::new(4, 3);
+    (0..3).for_each(|phone| network.set_online(phone, true));
+    let talks = open_room(&mut network, 3, 3);
+    network.jump_clock(1, 17 * HOUR_MS);
+    for _ in 0..2 {
+        // It says at the relay what its clock shows, and reads it there when it has forgotten that it said so.
+        network.restart(1);
+        network.run(S(5));
+        assert!(room(&network, 1, talks[1]).is_locked, "nobody else has seen that hour");
+    }
+    network.jump_clock(0, 17 * HOUR_MS);
+    network.restart(0);
+    network.run(S(5));
+    assert!(view(&network, 0, talks[0]).is_none(), "control: the word of another counts");
+}

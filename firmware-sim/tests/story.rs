@@ -4,7 +4,7 @@ use alcove::proto::handoff::code::Kind;
 use alcove::proto::node::view::State;
 use alcove::proto::notes::Edit;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, open_room, terms, texts_equal};
+use firmware_sim::scenario::{S, open_room, said, terms, texts_equal};
 
 #[test]
 fn three_meet_write_and_are_gone() {
@@ -88,4 +88,18 @@ fn a_talk_begun_over_the_relay_goes_on_at_the_table_and_its_online_leg_rests() {
     (0..3).for_each(|phone| network.set_online(phone, true));
     network.with(0, |node| node.say(talks[0], "home again")).unwrap();
     assert!(network.run_until(S(30), |n| (0..3).all(|p| n.node(p).talk(talks[p]).unwrap().room.unwrap().messages.len() == 2)));
+}
+
+#[test]
+fn one_who_has_the_relay_alone_hears_what_another_says_who_has_neighbours_alone() {
+    // Found by `room_of_twelve`, seed 124 of five.
+    let mut network = Network::new(5, 3);
+    network.connect(0, 1);
+    network.set_online(0, true);
+    network.set_online(2, true);
+    let talks = open_room(&mut network, 3, 3);
+    network.with(1, |node| node.say(talks[1], "from the cellar")).unwrap();
+    network.with(2, |node| node.say(talks[2], "from the roof")).unwrap();
+    let heard = |n: &Network| (0..3).all(|phone| said(n, phone, talks[phone]).len() == 2);
+    assert!(network.run_until(S(400), heard), "{:?}", said(&network, 2, talks[2]));
 }

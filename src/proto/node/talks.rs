@@ -128,8 +128,11 @@ impl Node {
         }
     }
 
-    fn open(&mut self, talk: TalkId, room: Room, notes: Option<Notes>) {
+    fn open(&mut self, talk: TalkId, mut room: Room, notes: Option<Notes>) {
         let seat = room.seat();
+        if self.mailbox.is_up() {
+            self.with_cx(|_, cx| room.relay_up(cx));
+        }
         if let Some(known) = self.talks.get_mut(&talk) {
             known.stage = Stage::Open(Box::new(room));
         }

@@ -297,6 +297,10 @@ impl Room {
     }
 
     fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {
+        if beacon.seat == self.meta.me {
+            // Said before a restart and read again: it is news of nobody, and its clock is our own.
+            return;
+        }
         self.hear(cx.now, beacon.seat, via);
         self.peer_minutes = Some(beacon.wall_minutes);
         let here = (self.meta.term, self.group.epoch());
@@ -527,7 +531,7 @@ impl Room {
         self.trickle.reset(cx.rng, cx.now);
     }
 
-    /// The relay came up: say there what we know.
+    /// The relay is up: say there what we know, now and from now on.
     pub fn relay_up(&mut self, cx: &mut Cx<'_>) {
         self.next_relay_beacon = Some(cx.now + cx.rng.between(Duration::from_millis(200), Duration::from_secs(2)));
     }
