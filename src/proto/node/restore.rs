@@ -40,6 +40,10 @@ impl Node {
             if node.restore_talk(*talk, records).is_err() {
                 node.corrupt(&format!("talk {talk}"));
             }
+            if node.hosting_round(*talk).is_some() {
+                // Whoever follows to the new round follows to no other draw in it.
+                node.remember_stage(*talk);
+            }
         }
         for (name, value) in &durable {
             let Some(talk) = Stub::talk(name) else { continue };

@@ -61,6 +61,17 @@ fn model_of_a_founding_with_silent_seats() {
 }
 
 #[test]
+fn a_host_that_restarts_again_and_again_draws_in_a_new_round_each_time() {
+    // Found by `room_of_twelve`, seed 2033 of seven with 200 steps: two draws of one round, and nobody got into the room.
+    let mut world = World::with_card(3, 3);
+    for restarts in 1..4 {
+        world.change(0, |phone| phone.restart(false));
+        let round = world.look(0, |phone| phone.node.hosting_round(phone.node.talk_ids()[0]));
+        assert_eq!(round, Some(restarts));
+    }
+}
+
+#[test]
 fn control_of_the_model_a_minimum_that_is_not_kept_is_found() {
     let mut world = World::with_card(3, 3);
     world.take_seat(1);
