@@ -4,7 +4,7 @@
 //! person's words and no secret go to standard error; no buffer keeps a line that has passed; the end of the input is a farewell. What
 //! the lines mean stands in `docs/NODE.md`. No protocol decision here.
 
-mod code;
+pub mod code;
 mod command;
 pub mod edit;
 mod line;
@@ -12,27 +12,20 @@ mod notice;
 pub mod request;
 mod view;
 
+use super::start::{self, Ways};
 use crate::proto::node::Node;
-use crate::proto::rng::Rng;
-use crate::shell::clock::{self, Clock};
 use crate::shell::driver::{self, DriverHandle, Notice, Parts};
 use crate::shell::hardening;
-use crate::shell::keystore::Choice;
-use crate::shell::lan::{Discovery, LanOptions};
-use crate::shell::vault::{Opened, Vault, VaultError};
-use crate::shell::worker;
-use clap::{Args, ValueEnum};
+use crate::shell::keystore::Level;
+use clap::Args;
 use line::{LINE_BYTES_MAX, Line, Lines};
 use request::{Failure, Request};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -60,44 +53,8 @@ pub struct NodeArgs {
     /// Where this attendee's event, talks and receipts lie; made if it is not there
     #[arg(long, value_name = "DIR")]
     profile: PathBuf,
-    /// Where the key of the open talks lies: auto takes the kernel's keyring if it works here, else a file, which does not forget
-    #[arg(long, value_name = "auto|kernel|file", default_value = "auto", hide_possible_values = true)]
-    keystore: Choice,
-    /// How neighbours on the local network are found: by multicast, only on this machine, only by scanned codes, or not at all
-    #[arg(long, value_enum, default_value_t = LanChoice::Multicast)]
-    lan: LanChoice,
-    /// An address of this machine to listen at; may be given several times. All of them if it is not given
-    #[arg(long, value_name = "ADDR")]
-    bind: Vec<IpAddr>,
-    /// Another UDP port than 5353 for multicast, so that the nodes of one test do not meet those of another
-    #[arg(long, value_name = "PORT", default_value_t = 5353, hide = true)]
-    mdns_port: u16,
-}
-
-/// How to be on the LAN.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum LanChoice {
-    /// mDNS on every interface
-    Multicast,
-    /// mDNS on the loopback interface alone
-    Loopback,
-    /// no discovery: links come from scanned codes
-    Direct,
-    /// no local network
-    Off,
-}
-
-impl NodeArgs {
-    fn lan_options(&self, seed: [u8; 32]) -> Option<LanOptions> {
-        let discovery = match self.lan {
-            LanChoice::Multicast => Discovery::Multicast,
-            LanChoice::Loopback => Discovery::LoopbackOnly,
-            LanChoice::Direct => Discovery::Off,
-            LanChoice::Off => return None,
-        };
-        let options = LanOptions::new(seed, Arc::new(AtomicU64::new(1)));
-        Some(LanOptions { bind: self.bind.clone(), discovery, mdns_port: self.mdns_port, ..options })
-    }
+    #[command(flatten)]
+    ways: Ways,
 }
 
 /// Runs until the input ends. A failure to start is told as a JSON line and on standard error, with exit code 1.
@@ -126,48 +83,19 @@ fn fail(failure: &Failure) -> ExitCode {
 
 /// Opens the profile and restores the node in it; with it the first line to write.
 fn start(args: &NodeArgs) -> Result<(Parts, Value), Failure> {
-    for address in &args.bind {
-        TcpListener::bind((*address, 0)).map_err(|error| {
-            Failure::new("bind", format!("{address} cannot be listened at ({error}): give an address of this machine to --bind"))
-        })?;
-    }
-    let [node_seed, vault_seed, lan_seed] = [entropy()?, entropy()?, entropy()?];
-    let opened = Vault::open(&args.profile, args.keystore.clone(), Rng::new(vault_seed)).map_err(|error| cannot_open(&error))?;
-    let Opened { vault, records, corrupt, lost } = opened;
-    let clock = Clock::start();
-    let node = Node::restore(node_seed, clock.now(), clock::wall(), records);
-    let level = vault.level();
+    let (parts, opened) = start::open(&args.profile, &args.ways)?;
     let ready = json!({
         "event": "ready",
         "version": env!("CARGO_PKG_VERSION"),
         "profile": args.profile,
-        "forgets": level == crate::shell::keystore::Level::Forgets,
-        "keystore": level.description(),
-        "joined": view::joined(node.pack()),
-        "lost_talks": lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "corrupt_records": corrupt.iter().map(|corrupt| corrupt.name.as_str()).collect::<Vec<_>>(),
-        "lan": args.lan != LanChoice::Off,
+        "forgets": opened.level == Level::Forgets,
+        "keystore": opened.level.description(),
+        "joined": view::joined(parts.node.pack()),
+        "lost_talks": opened.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "corrupt_records": opened.corrupt.iter().map(|corrupt| corrupt.name.as_str()).collect::<Vec<_>>(),
+        "lan": args.ways.has_lan(),
     });
-    Ok((Parts { node, vault, clock, lan: args.lan_options(lan_seed), worker: worker::this_binary() }, ready))
-}
-
-fn entropy() -> Result<[u8; 32], Failure> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|_| Failure::new("failed", "the operating system has no randomness to make keys from"))?;
-    Ok(seed)
-}
-
-fn cannot_open(error: &VaultError) -> Failure {
-    let code = match error {
-        VaultError::InUse { .. } => "profile-in-use",
-        VaultError::NotYours { .. } | VaultError::Exposed { .. } | VaultError::Io { .. } => "profile-access",
-        VaultError::DurableKey { .. } | VaultError::Damaged { .. } => "profile-damaged",
-        VaultError::Newer { .. } => "profile-newer",
-        VaultError::KeystoreElsewhere(_) | VaultError::Keystore(_) | VaultError::KeyVanished => "keystore",
-        VaultError::DiskFull => "disk-full",
-        VaultError::TooLong | VaultError::Stopped(_) => "failed",
-    };
-    Failure::new(code, error)
+    Ok((parts, ready))
 }
 
 async fn serve(parts: Parts, ready: Value) -> ExitCode {

@@ -2,4 +2,5 @@
 
 pub mod event;
 pub mod headless;
+pub mod start;
 pub mod tour;

@@ -83,6 +83,8 @@ pub struct RoomView {
     pub is_voted: bool,
     /// Below its minimum: it can only be read.
     pub is_read_only: bool,
+    /// We chair it: we alone may strike what was deleted.
+    pub is_chair: bool,
     /// The online leg rests, because everybody is at the table.
     pub is_resting: bool,
     /// Whether what is shown was checked since the last absence.
@@ -266,6 +268,7 @@ impl Node {
             agreed: room.agreement(),
             is_voted: room.has_agreed(room.number()),
             is_read_only: room.is_read_only(),
+            is_chair: room.is_chair(),
             is_resting: room.rests(self.now),
             contact: room.contact(),
             is_locked: self.clock.is_doubted() && self.wall().hours() >= room.terms().expires_hours,

@@ -160,7 +160,7 @@ impl Edit {
     }
 
     /// Cuts a splice that one change could not hold: deletions from the back, then insertions from the front.
-    pub(super) fn pieces(self) -> Vec<Edit> {
+    pub fn pieces(self) -> Vec<Edit> {
         const PIECE: usize = CHANGE_OPS_MAX / 4;
         match self {
             Edit::Splice { at, delete, insert } if delete.saturating_add(insert.chars().count()) > PIECE => {
