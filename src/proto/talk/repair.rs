@@ -160,7 +160,7 @@ mod tests {
         let first = repair.poll_timeout().unwrap();
         assert!(first > AT && !repair.take_ask(AT));
         repair.need(rng, AT);
-        assert_eq!(repair.poll_timeout(), Some(first), "what comes meanwhile is asked with it");
+        assert!(repair.poll_timeout().is_some_and(|due| due <= first), "what comes meanwhile is asked with it");
         assert!(repair.take_ask(first) && !repair.take_ask(first));
         repair.need_now(first);
         assert!(!repair.take_ask(first));
