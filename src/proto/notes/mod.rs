@@ -15,6 +15,7 @@ pub mod exchange;
 mod fold;
 mod placement;
 pub mod quarantine;
+mod reproduce;
 mod undo;
 mod view;
 mod vocabulary;

@@ -4,6 +4,7 @@ use super::*;
 use crate::proto::config::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX};
 use crate::proto::io::{Answer, Job, Verdict};
 use crate::proto::job;
+use crate::proto::notes::reproduce::reproduced;
 use crate::proto::notes::view::Roots;
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, Automerge, Change, ExpandedChange, ObjType, ROOT, ReadDoc, ScalarValue};
@@ -101,6 +102,37 @@ fn a_change_without_its_past_waits() {
     let notes = Document::new(seat(1));
     for job in [unreadable(b"no document".to_vec(), notes.heads()), unreadable(notes.save(), vec![first.hash])] {
         assert_eq!(job::run(&job), Answer::Quarantined { verdicts: vec![Verdict::Waiting] });
+    }
+}
+
+#[test]
+fn what_was_typed_on_the_newest_notes_is_written_again_to_the_same_bytes_and_anything_else_is_not() {
+    let mut rng = rng(27);
+    let (notes, _) = scene(&mut rng);
+    let base = Automerge::load(&notes.save()).unwrap();
+    let roots = Roots::of(&base).unwrap();
+    let again = |bytes: &[u8]| reproduced(&base, &roots, &Change::try_from(bytes).unwrap());
+    let length = notes.text().chars().count();
+    for at in [0, 1, length / 3, length / 2, length] {
+        let mut two = Document::load(&notes.save(), seat(2), 0).unwrap();
+        two.edit(&[Edit::Splice { at, delete: usize::from(at < length), insert: "häus".into() }]).unwrap();
+        let change = two.commit().unwrap();
+        let written = again(&change.bytes).expect("an honest editor wrote it");
+        assert_eq!(written.get_heads(), [automerge::ChangeHash(change.hash)]);
+        assert_eq!(Automerge::load(&written.save()).unwrap().get_heads(), written.get_heads());
+        // An operation that refers to another letter than our editor would, or to one that is not there.
+        let altered = |counter: u64| {
+            alter(&change, |expanded| {
+                let last = expanded.operations.last_mut().unwrap();
+                last.key =
+                    automerge::legacy::Key::Seq(automerge::legacy::OpId::new(counter, &ActorId::from(actor(seat(2), 0))).into());
+            })
+        };
+        for counter in [1, 2, 1_000_000] {
+            assert!(!matches!(catch_unwind(AssertUnwindSafe(|| again(&altered(counter)))), Ok(Some(_))));
+        }
+        let next = random_change(&mut two, &mut rng);
+        assert!(again(&next.bytes).is_none(), "what builds on other notes is for the trial");
     }
 }
 
