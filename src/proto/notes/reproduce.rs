@@ -1,13 +1,14 @@
 //! A change written once more by our own hand: what our editor writes to the same bytes on the same notes needs no other proof.
 //!
 //! Law: it never says yes to anything that an honest editor could not have written in this very place; where it cannot say, the
-//! quarantine tries the change on a copy. Typing and deleting on the newest notes is nearly all that honest people do.
+//! quarantine tries the change on a copy.
 
 use super::document::open;
 use super::view::Roots;
+use super::vocabulary::is;
 use automerge::legacy::{ElementId, Key, ObjectId, OpId, OpType};
 use automerge::transaction::Transactable;
-use automerge::{Automerge, Change, Cursor, ObjId, ReadDoc, ScalarValue};
+use automerge::{Automerge, Change, Cursor, ReadDoc, ScalarValue};
 
 /// The document with the change in it, if the same seat typing the same on these notes makes the same bytes. May panic, as Automerge may.
 pub(super) fn reproduced(document: &Automerge, roots: &Roots, change: &Change) -> Option<Automerge> {
@@ -21,7 +22,7 @@ pub(super) fn reproduced(document: &Automerge, roots: &Roots, change: &Change) -
     let expanded = change.decode();
     for (operation, counter) in expanded.operations.iter().zip(change.start_op().get()..) {
         let (ObjectId::Id(object), Key::Seq(element)) = (&operation.obj, &operation.key) else { return None };
-        if !is_text(object, &roots.text) {
+        if !is(object, &roots.text) {
             return None;
         }
         let find = |id: &OpId, writing: &automerge::transaction::OwnedTransaction| match &last {
@@ -51,8 +52,4 @@ pub(super) fn reproduced(document: &Automerge, roots: &Roots, change: &Change) -
     let (document, hash, _) = writing.commit();
     // The hash is over all bytes of the change.
     (hash? == change.hash()).then_some(document)
-}
-
-fn is_text(object: &OpId, text: &ObjId) -> bool {
-    matches!(text, ObjId::Id(counter, actor, _) if object.counter() == *counter && object.actor() == actor)
 }

@@ -121,7 +121,8 @@ fn refers_back(operation: &Op, own: u64) -> bool {
     object && operation.key.to_opid().is_none_or(|id| older(&id)) && operation.pred.iter().all(older)
 }
 
-fn is(object: &OpId, root: &ObjId) -> bool {
+/// Whether an operation's object is this root.
+pub(super) fn is(object: &OpId, root: &ObjId) -> bool {
     match root {
         ObjId::Id(counter, actor, _) => object.counter() == *counter && object.actor() == actor,
         ObjId::Root => false,

@@ -3,7 +3,6 @@
 
 use alcove::app::headless::request::Failure;
 use alcove::proto::error::Refused;
-use alcove::proto::id::TalkId;
 use alcove::proto::time::Duration;
 use alcove::shell::driver::Situation;
 use alcove::shell::picture::decode_luma;
@@ -307,10 +306,4 @@ pub fn every_refusal() -> Vec<&'static str> {
         NoLan,
     ];
     all.into_iter().map(|refused| Failure::from(refused).code).collect()
-}
-
-/// The talk of a person, if there is one.
-#[allow(dead_code)]
-pub fn talk_of(scene: &Scene, phone: usize) -> Option<TalkId> {
-    scene.network.node(phone).talks().first().map(|talk| talk.talk)
 }
