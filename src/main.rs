@@ -2,7 +2,9 @@
 
 use alcove::app::{event, headless, tour};
 use alcove::shell::{hardening, relay, vault, worker};
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(not(feature = "app"))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::layer::SubscriberExt;
@@ -24,9 +26,13 @@ and type in each:
   {\"id\":1,\"do\":\"join-event\",\"file\":\"event.alcove\"}
 
 Logs without anybody's words: RUST_LOG=alcove=debug alcove …")]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[cfg(feature = "app")]
+    #[command(flatten)]
+    attendee: alcove::app::attendee::AttendeeArgs,
 }
 
 #[derive(Subcommand)]
@@ -69,6 +75,9 @@ fn main() -> ExitCode {
         Some(Command::Node(args)) => headless::run(args),
         Some(Command::SetAside(args)) => set_aside(&args),
         Some(Command::QuarantineWorker) => worker::serve(),
+        #[cfg(feature = "app")]
+        None => alcove::app::attendee::run(cli.attendee),
+        #[cfg(not(feature = "app"))]
         None => match Cli::command().print_help() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -1,7 +1,7 @@
 //! Codes as cameras see them: drawn, distorted and read back, down to a document that crosses the table as an animated code alone.
 #![cfg(feature = "shell")]
 
-use alcove::model::event::{EventPack, OrganizerKeys, PackLink, SignedPack, plan, span};
+use alcove::model::event::{EventPack, OrganizerKeys, PackLink, SignedPack, plan};
 use alcove::proto::handoff::code::{Code, Kind, OneTime};
 use alcove::proto::handoff::fountain::{Heard, Receiver, Sender, open_for_members, seal_for_members};
 use alcove::proto::id::EventId;
@@ -55,26 +55,8 @@ fn read(luma: &Luma) -> Result<String, PictureError> {
 
 fn small_pack() -> SignedPack {
     let keys = OrganizerKeys::new(&mut Rng::new([1; 32]));
-    let (starts, ends) = (date(2026, 11, 24), date(2026, 11, 26));
-    let (opens_at, ends_at) = span(starts, ends, &TimeZone::UTC).unwrap();
-    let pack = EventPack {
-        name: "Offline Days".into(),
-        place: "Halle 7".into(),
-        starts,
-        ends,
-        zone: "UTC".into(),
-        opens_at,
-        ends_at,
-        relays: vec![],
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 1,
-        report_key: keys.report_key(),
-        tables: plan::in_rows(30, 4),
-        kiosk_keys: vec![],
-        ticket_issuer: None,
-        programme: None,
-    };
+    let bare = EventPack::bare("Offline Days", date(2026, 11, 24), date(2026, 11, 26), &TimeZone::UTC, &keys).unwrap();
+    let pack = EventPack { place: "Halle 7".into(), tables: plan::in_rows(30, 4), ..bare };
     SignedPack::sign(pack, &keys).unwrap()
 }
 

@@ -25,6 +25,8 @@ use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
 use alcove::proto::wire::{decode, encode};
 use alcove::shell::relay::message::{Reply, decode_command, decode_reply, encode_command, encode_reply};
 use ed25519_dalek::SigningKey;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -135,24 +137,13 @@ fn terms() -> Terms {
 }
 
 fn pack(keys: &OrganizerKeys) -> EventPack {
-    let day = |text: &str| text.parse().expect("a date");
+    let zone = TimeZone::fixed(jiff::tz::offset(1));
     EventPack {
-        name: "Vector Days".into(),
         place: "Nowhere".into(),
-        starts: day("2026-11-10"),
-        ends: day("2026-11-12"),
         zone: "Europe/Berlin".into(),
-        opens_at: WallTime(1_794_265_200_000),
-        ends_at: WallTime(1_794_524_400_000),
         relays: vec![RelayAddress { url: "wss://relay.example:443".into(), tls_pin: Some([5; 32]) }],
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
         room_buckets: 2,
-        report_key: keys.report_key(),
-        tables: Vec::new(),
-        kiosk_keys: Vec::new(),
-        ticket_issuer: None,
-        programme: None,
+        ..EventPack::bare("Vector Days", date(2026, 11, 10), date(2026, 11, 12), &zone, keys).expect("days in their order")
     }
 }
 

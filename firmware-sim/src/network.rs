@@ -18,6 +18,8 @@ use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
 use alcove::proto::secret::hash;
 use alcove::proto::time::{Duration, Instant, WallTime};
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -572,24 +574,9 @@ fn address_of(phone: usize) -> SocketAddr {
 /// An event of three days around [`START`], on a relay of two buckets; its organizer's keys come from this chance.
 pub fn pack(rng: &mut Rng) -> SignedPack {
     let keys = OrganizerKeys::new(rng);
-    let day = |text: &str| text.parse().expect("a date");
-    let pack = EventPack {
-        name: "Simulated Days".into(),
-        place: "Nowhere".into(),
-        starts: day("2026-11-10"),
-        ends: day("2026-11-12"),
-        zone: "Europe/Berlin".into(),
-        opens_at: WallTime(1_794_265_200_000),
-        ends_at: WallTime(1_794_524_400_000),
-        relays: Vec::new(),
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 2,
-        report_key: keys.report_key(),
-        tables: Vec::new(),
-        kiosk_keys: Vec::new(),
-        ticket_issuer: None,
-        programme: None,
-    };
+    let zone = TimeZone::fixed(jiff::tz::offset(1));
+    let bare =
+        EventPack::bare("Simulated Days", date(2026, 11, 10), date(2026, 11, 12), &zone, &keys).expect("days in their order");
+    let pack = EventPack { place: "Nowhere".into(), zone: "Europe/Berlin".into(), room_buckets: 2, ..bare };
     SignedPack::sign(pack, &keys).expect("the pack is within its bounds")
 }

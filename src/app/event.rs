@@ -5,7 +5,7 @@
 
 mod show;
 
-use crate::model::event::{EventPack, OrganizerKeys, Programme, RelayAddress, SignedPack, Table, plan, signed, span};
+use crate::model::event::{EventPack, OrganizerKeys, Programme, RelayAddress, SignedPack, Table, plan, signed};
 use crate::proto::rng::Rng;
 use crate::proto::time::WallTime;
 use crate::shell::picture::{Correction, Ground, MODULE_PX, Qr};
@@ -243,25 +243,17 @@ fn describe(args: &NewArgs, keys: &OrganizerKeys) -> Result<EventPack> {
     let zone = TimeZone::get(&args.zone).map_err(|_| {
         anyhow!("there is no time zone {:?}: use an IANA name such as Europe/Berlin or America/New_York", args.zone)
     })?;
-    let (opens_at, ends_at) = span(args.starts, args.ends, &zone)
+    let bare = EventPack::bare(&args.name, args.starts, args.ends, &zone, keys)
         .ok_or_else(|| anyhow!("an event lasts 1 to 31 days, and its last day is not before its first"))?;
     Ok(EventPack {
-        name: args.name.clone(),
         place: args.place.clone(),
-        starts: args.starts,
-        ends: args.ends,
         zone: args.zone.clone(),
-        opens_at,
-        ends_at,
         relays: args.relays.clone(),
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
         room_buckets: (args.talks / TALKS_PER_BUCKET).max(1),
-        report_key: keys.report_key(),
         tables: tables(args)?,
         kiosk_keys: (0..args.kiosks).map(|kiosk| keys.kiosk_key(kiosk)).collect(),
-        ticket_issuer: None,
         programme: programme(args)?,
+        ..bare
     })
 }
 

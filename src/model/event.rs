@@ -122,6 +122,30 @@ pub struct OutOfBounds {
 }
 
 impl EventPack {
+    /// An event that has a name, its days and an organizer, and nothing else yet: no relay, no tables, no kiosks. `None`: no such days,
+    /// as in [`span`].
+    pub fn bare(name: &str, starts: Date, ends: Date, zone: &TimeZone, keys: &OrganizerKeys) -> Option<EventPack> {
+        let (opens_at, ends_at) = span(starts, ends, zone)?;
+        Some(EventPack {
+            name: name.into(),
+            place: String::new(),
+            starts,
+            ends,
+            zone: zone.iana_name().unwrap_or("UTC").into(),
+            opens_at,
+            ends_at,
+            relays: Vec::new(),
+            board_key: keys.board_key(),
+            relay_key: keys.relay_key(),
+            room_buckets: 1,
+            report_key: keys.report_key(),
+            tables: Vec::new(),
+            kiosk_keys: Vec::new(),
+            ticket_issuer: None,
+            programme: None,
+        })
+    }
+
     /// Whether the last day is over.
     pub fn is_over(&self, wall: WallTime) -> bool {
         wall >= self.ends_at

@@ -21,26 +21,16 @@ pub(crate) fn signed_by(keys: &OrganizerKeys) -> SignedPack {
 }
 
 fn pack_of(keys: &OrganizerKeys, tables: u16) -> EventPack {
-    let (starts, ends) = (date(2026, 11, 24), date(2026, 11, 26));
     let zone = TimeZone::fixed(jiff::tz::offset(1));
-    let (opens_at, ends_at) = span(starts, ends, &zone).unwrap();
     EventPack {
-        name: "Offline Days 2026".into(),
         place: "Halle 7, Köln".into(),
-        starts,
-        ends,
         zone: "Europe/Berlin".into(),
-        opens_at,
-        ends_at,
         relays: vec![RelayAddress { url: "wss://relay.example:7878".into(), tls_pin: Some([0xAB; 32]) }],
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
         room_buckets: 8,
-        report_key: keys.report_key(),
         tables: plan::in_rows(tables, 4),
         kiosk_keys: vec![keys.kiosk_key(0)],
-        ticket_issuer: None,
         programme: Some(Programme { sha256: [3; 32], url: "https://conf.example/programme.ics".into() }),
+        ..EventPack::bare("Offline Days 2026", date(2026, 11, 24), date(2026, 11, 26), &zone, keys).unwrap()
     }
 }
 

@@ -10,13 +10,15 @@ const DISTANCE_MAX: usize = 1_000;
 
 /// One difference: `old` was replaced by `new`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Hunk {
+pub struct Hunk {
+    /// In the old text.
     pub old: Range<usize>,
+    /// In the new text.
     pub new: Range<usize>,
 }
 
 /// What turns `old` into `new`.
-pub(super) fn hunks(old: &[char], new: &[char]) -> Vec<Hunk> {
+pub fn hunks(old: &[char], new: &[char]) -> Vec<Hunk> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[head..old.len() - tail], &new[head..new.len() - tail]);

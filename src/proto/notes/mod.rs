@@ -24,6 +24,7 @@ mod vocabulary;
 mod laws;
 
 pub use chunk::{change_deps, change_hash};
+pub use diff::{Hunk, hunks};
 pub use document::{ChangeBytes, Document, NotAdopted, actor};
 pub use edit::Edit;
 pub use fold::{fold, rebase, written_at};

@@ -1,7 +1,7 @@
 //! Laws of the loop: what is durable before what, and a disk that is full.
 
 use super::*;
-use crate::model::event::{EventPack, OrganizerKeys, SignedPack, span};
+use crate::model::event::{EventPack, OrganizerKeys, SignedPack};
 use crate::proto::board::{Pattern, Terms};
 use crate::proto::error::Refused;
 use crate::proto::id::TalkId;
@@ -18,27 +18,8 @@ use tokio::sync::oneshot;
 
 fn pack() -> SignedPack {
     let keys = OrganizerKeys::new(&mut Rng::new([1; 32]));
-    let starts = jiff::Zoned::now().with_time_zone(TimeZone::UTC).date();
-    let ends = starts.tomorrow().unwrap();
-    let (opens_at, ends_at) = span(starts, ends, &TimeZone::UTC).unwrap();
-    let pack = EventPack {
-        name: "Driver".into(),
-        place: String::new(),
-        starts,
-        ends,
-        zone: "UTC".into(),
-        opens_at,
-        ends_at,
-        relays: vec![],
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 1,
-        report_key: keys.report_key(),
-        tables: vec![],
-        kiosk_keys: vec![],
-        ticket_issuer: None,
-        programme: None,
-    };
+    let today = jiff::Zoned::now().with_time_zone(TimeZone::UTC).date();
+    let pack = EventPack::bare("Driver", today, today.tomorrow().unwrap(), &TimeZone::UTC, &keys).unwrap();
     SignedPack::sign(pack, &keys).unwrap()
 }
 

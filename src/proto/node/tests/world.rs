@@ -16,6 +16,8 @@ use crate::proto::talk::Stage;
 use crate::proto::talk::room::Room;
 use crate::proto::time::{Duration, Instant, WallTime};
 use crate::proto::wire::parcel::Parcel;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -414,24 +416,8 @@ fn terms(seats_min: u8) -> Terms {
 
 fn pack() -> SignedPack {
     let keys = OrganizerKeys::new(&mut Rng::new([3; 32]));
-    let day = |text: &str| text.parse().expect("a date");
-    let pack = EventPack {
-        name: "Small World".into(),
-        place: "Nowhere".into(),
-        starts: day("2026-11-10"),
-        ends: day("2026-11-12"),
-        zone: "Europe/Berlin".into(),
-        opens_at: WallTime(1_794_265_200_000),
-        ends_at: WallTime(1_794_524_400_000),
-        relays: Vec::new(),
-        board_key: keys.board_key(),
-        relay_key: keys.relay_key(),
-        room_buckets: 1,
-        report_key: keys.report_key(),
-        tables: Vec::new(),
-        kiosk_keys: Vec::new(),
-        ticket_issuer: None,
-        programme: None,
-    };
+    let zone = TimeZone::fixed(jiff::tz::offset(1));
+    let pack =
+        EventPack::bare("Small World", date(2026, 11, 10), date(2026, 11, 12), &zone, &keys).expect("the days follow each other");
     SignedPack::sign(pack, &keys).expect("the pack is within its bounds")
 }

@@ -2,8 +2,8 @@
 
 mod ui_support;
 
-use alcove_app::look_like;
-use alcove_app::settings::Settings;
+use alcove::app::attendee::look_like;
+use alcove::app::attendee::settings::Settings;
 use alcove_ui::{Nav, Page, Part};
 use firmware_sim::scenario::S;
 use slint::ComponentHandle;

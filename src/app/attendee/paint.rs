@@ -3,9 +3,9 @@
 
 use super::snapshot::Snapshot;
 use super::words;
-use alcove::proto::id::SeatId;
-use alcove::proto::node::view::{CardView, NotesView, ReceiptView, RoomView, TalkView};
-use alcove::proto::notes::{MarkSpan, View};
+use crate::proto::id::SeatId;
+use crate::proto::node::view::{CardView, NotesView, ReceiptView, RoomView, TalkView};
+use crate::proto::notes::{MarkSpan, View};
 use alcove_ui as ui;
 use slint::{Model, ModelRc, SharedString, StyledText, VecModel};
 use std::ops::Range;
@@ -111,7 +111,7 @@ pub fn letters(persona: &str) -> SharedString {
 
 /// The people of a room.
 pub fn seats(room: &RoomView) -> Vec<ui::SeatItem> {
-    let seat = |seat: &alcove::proto::node::view::SeatView| ui::SeatItem {
+    let seat = |seat: &crate::proto::node::view::SeatView| ui::SeatItem {
         number: seat.number.into(),
         persona: (&seat.persona).into(),
         letters: letters(&seat.persona),
@@ -143,7 +143,7 @@ pub fn messages(room: &RoomView) -> Vec<ui::MessageItem> {
 
 /// The agenda.
 pub fn agenda(notes: &View) -> Vec<ui::AgendaItem> {
-    let item = |item: &alcove::proto::notes::AgendaItem| ui::AgendaItem {
+    let item = |item: &crate::proto::notes::AgendaItem| ui::AgendaItem {
         id: item.id.to_string().into(),
         text: (&item.text).into(),
         minutes: item.minutes.into(),
@@ -155,7 +155,7 @@ pub fn agenda(notes: &View) -> Vec<ui::AgendaItem> {
 /// Who does what.
 pub fn actions(notes: &View, room: &RoomView) -> Vec<ui::ActionItem> {
     let owner = |id: Option<SeatId>| room.seats.iter().find(|seat| Some(seat.id) == id);
-    let item = |item: &alcove::proto::notes::ActionItem| ui::ActionItem {
+    let item = |item: &crate::proto::notes::ActionItem| ui::ActionItem {
         id: item.id.to_string().into(),
         text: (&item.text).into(),
         owner: owner(item.owner).map(|seat| seat.persona.as_str()).unwrap_or_default().into(),

@@ -2,7 +2,7 @@
 
 mod ui_support;
 
-use alcove_app::settings::Settings;
+use alcove::app::attendee::settings::Settings;
 use alcove_ui::{Page, Part, Word};
 use firmware_sim::scenario::{S, number, room};
 use ui_support::{Scene, init};
@@ -85,7 +85,7 @@ fn journey_13_all_close_and_the_screen_says_who_is_waited_for_and_then_that_it_i
     scene.on(2).tap("Agree and close");
     scene.pass(S(20));
     for person in 0..3 {
-        assert!(scene.on(person).says("A talk is over, and erased on this device."));
+        assert!(scene.on(person).was_told("A talk is over, and erased on this device."));
         assert_eq!(scene.on(person).page(), Page::Talks);
         scene.on(person).tap("Privacy");
         assert!(scene.on(person).says("Closed by all"));
@@ -154,7 +154,7 @@ fn journey_7_the_code_on_one_screen_read_from_its_picture_brings_both_to_the_tab
     scene.on(1).field("Or the text of the code", &text);
     scene.on(1).tap("Use the text");
     scene.pass(S(5));
-    assert!(scene.on(1).says("You are at the table. The talk goes on here."), "{:?}", scene.on(1).texts());
+    assert!(scene.on(1).was_told("You are at the table. The talk goes on here."), "{:?}", scene.on(1).texts());
     assert_eq!(scene.on(1).page(), Page::Room);
 }
 
@@ -201,9 +201,9 @@ fn every_refusal_of_the_core_has_its_own_sentence_in_both_languages() {
     let refusals = ui_support::every_refusal();
     let mut seen = std::collections::BTreeSet::new();
     for language in ["en", "de"] {
-        alcove_app::look_like(&scene.people[0].screens, &Settings { language: language.into(), ..Settings::default() });
+        alcove::app::attendee::look_like(&scene.people[0].screens, &Settings { language: language.into(), ..Settings::default() });
         for code in &refusals {
-            let word = alcove_app::words::failure(code);
+            let word = alcove::app::attendee::words::failure(code);
             assert_ne!(word, Word::Defect, "{code} has no word");
             let sentence = ui_support::sentence(words, word);
             assert!(sentence.ends_with('.') && sentence.len() > 10, "{code}: {sentence:?}");

@@ -4,20 +4,8 @@
 //! Laws: the differences applied to the old text give the new one; an edit carried over deletes only what it deleted where it was made,
 //! and what it inserts is never lost. Places and lengths count Unicode scalar values.
 
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use crate::proto::notes::{Hunk, hunks};
 use std::ops::Range;
-
-/// Up to so many scalar values on both sides together single ones are compared, beyond it lines: a paste of a whole page is one difference.
-const FINE_MAX: usize = 4_000;
-
-/// A stretch of the old text in whose place another stands in the new one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Difference {
-    /// In the old text.
-    pub old: Range<usize>,
-    /// In the new text.
-    pub new: Range<usize>,
-}
 
 /// One edit: at a place, so many go, and this comes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,27 +19,9 @@ pub struct Splice {
 }
 
 /// What differs, in order.
-pub fn differences(old: &str, new: &str) -> Vec<Difference> {
-    if old == new {
-        return Vec::new();
-    }
-    let (old, new): (Vec<char>, Vec<char>) = (old.chars().collect(), new.chars().collect());
-    let before = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let after = old[before..].iter().rev().zip(new[before..].iter().rev()).take_while(|(a, b)| a == b).count();
-    let (old, new) = (&old[before..old.len() - after], &new[before..new.len() - after]);
-    let mut found = if old.is_empty() || new.is_empty() {
-        vec![Difference { old: 0..old.len(), new: 0..new.len() }]
-    } else if old.len() + new.len() <= FINE_MAX {
-        changed(capture_diff_slices(Algorithm::Myers, old, new))
-    } else {
-        by_lines(old, new)
-    };
-    for difference in &mut found {
-        for range in [&mut difference.old, &mut difference.new] {
-            *range = range.start + before..range.end + before;
-        }
-    }
-    found
+pub fn differences(old: &str, new: &str) -> Vec<Hunk> {
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    if old == new { Vec::new() } else { hunks(&chars(old), &chars(new)) }
 }
 
 /// The one edit that makes the one text from the other, for a text that one person typed in.
@@ -64,9 +34,9 @@ pub fn typed(old: &str, new: &str) -> Option<Splice> {
 
 /// Where a place of the old text lies in the new one. What was inserted right there comes after it, so that nobody's words move the
 /// cursor of who stands before them.
-pub fn carried(place: usize, differences: &[Difference]) -> usize {
+pub fn carried(place: usize, differences: &[Hunk]) -> usize {
     let mut shifted = place;
-    for Difference { old, new } in differences {
+    for Hunk { old, new } in differences {
         if place <= old.start {
             break;
         }
@@ -78,12 +48,11 @@ pub fn carried(place: usize, differences: &[Difference]) -> usize {
 
 /// What an edit on the old text means on the new one: what it deleted and is still there goes, its insertion comes where it was meant.
 /// In the order in which they are to be carried out.
-pub fn rebased(splice: &Splice, differences: &[Difference]) -> Vec<Splice> {
+pub fn rebased(splice: &Splice, differences: &[Hunk]) -> Vec<Splice> {
     let (start, end) = (splice.at, splice.at + splice.delete);
     let mut kept = Vec::new();
     let mut from = start;
-    for Difference { old, .. } in differences.iter().filter(|difference| difference.old.end >= start && difference.old.start < end)
-    {
+    for Hunk { old, .. } in differences.iter().filter(|difference| difference.old.end >= start && difference.old.start < end) {
         if old.start > from {
             kept.push(from..old.start.min(end));
         }
@@ -109,43 +78,10 @@ pub fn rebased(splice: &Splice, differences: &[Difference]) -> Vec<Splice> {
     splices
 }
 
-fn by_lines(old: &[char], new: &[char]) -> Vec<Difference> {
-    let lines = |text: &[char]| -> (Vec<Vec<char>>, Vec<usize>) {
-        let lines: Vec<Vec<char>> = text.split_inclusive(|c| *c == '\n').map(<[char]>::to_vec).collect();
-        let mut starts = vec![0];
-        starts.extend(lines.iter().scan(0, |at, line| {
-            *at += line.len();
-            Some(*at)
-        }));
-        (lines, starts)
-    };
-    let ((old_lines, old_starts), (new_lines, new_starts)) = (lines(old), lines(new));
-    let found = changed(capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines));
-    let places = |range: Range<usize>, starts: &[usize]| starts[range.start]..starts[range.end];
-    found
-        .into_iter()
-        .map(|difference| Difference { old: places(difference.old, &old_starts), new: places(difference.new, &new_starts) })
-        .collect()
-}
-
-fn changed(operations: Vec<DiffOp>) -> Vec<Difference> {
-    let mut found: Vec<Difference> = Vec::new();
-    for operation in operations.into_iter().filter(|operation| !matches!(operation, DiffOp::Equal { .. })) {
-        let (old, new) = (operation.old_range(), operation.new_range());
-        match found.last_mut() {
-            Some(last) if last.old.end == old.start && last.new.end == new.start => {
-                (last.old.end, last.new.end) = (old.end, new.end);
-            }
-            _ => found.push(Difference { old, new }),
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod laws {
     use super::*;
-    use alcove::proto::rng::Rng;
+    use crate::proto::rng::Rng;
 
     fn apply(text: &str, splice: &Splice) -> String {
         let chars: Vec<char> = text.chars().collect();
@@ -177,7 +113,7 @@ mod laws {
                 };
                 let news: Vec<char> = new.chars().collect();
                 let mut made = old.clone();
-                for Difference { old, new } in differences(&old, &new).iter().rev() {
+                for Hunk { old, new } in differences(&old, &new).iter().rev() {
                     let insert = news[new.clone()].iter().collect();
                     made = apply(&made, &Splice { at: old.start, delete: old.len(), insert });
                 }

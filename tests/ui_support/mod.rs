@@ -1,26 +1,30 @@
 //! People with a window each, whose nodes are on the simulator's network: wishes and looks go between them as the app carries them, in
 //! virtual time.
+#![allow(dead_code)] // each story uses its part
 
+use alcove::app::attendee::screens::Screens;
+use alcove::app::attendee::session::News;
+use alcove::app::attendee::settings::Settings;
+use alcove::app::attendee::snapshot::{Snapshot, Wanted};
+use alcove::app::attendee::wish::{Given, Wish};
+use alcove::app::attendee::{look_like, words};
 use alcove::app::headless::request::Failure;
 use alcove::proto::error::Refused;
 use alcove::proto::time::Duration;
 use alcove::shell::driver::Situation;
 use alcove::shell::picture::decode_luma;
 use alcove::shell::relay::RelayState;
-use alcove_app::screens::Screens;
-use alcove_app::session::News;
-use alcove_app::settings::Settings;
-use alcove_app::snapshot::{Snapshot, Wanted};
-use alcove_app::wish::{Given, Wish};
-use alcove_app::{look_like, words};
 use alcove_ui as ui;
 use firmware_sim::network::Network;
 use firmware_sim::scenario::{S, events, open_room};
-use i_slint_backend_testing::{ElementHandle, ElementQuery, TestingBackend, TestingBackendOptions, mock_elapsed_time};
+use i_slint_backend_testing::{AccessibleRole, ElementHandle, ElementQuery, TestingBackend, TestingBackendOptions, mock_elapsed_time};
 use slint::platform::{PointerEventButton, WindowEvent};
 use slint::{ComponentHandle, LogicalSize, PhysicalSize, SharedString};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
 use std::rc::Rc;
 
 /// The one platform of this thread: no display, mock time, the software renderer.
@@ -36,6 +40,8 @@ pub struct Person {
     wishes: Rc<RefCell<VecDeque<Wish>>>,
     wanted: Wanted,
     edits: u64,
+    /// The sentences that were shown at the foot of the screen; there they stay for seconds only.
+    told: Vec<String>,
 }
 
 /// All of them.
@@ -107,7 +113,7 @@ impl Person {
         let settings = Settings { language: "en".into(), look: "light".into(), reduced_motion: true, ..Settings::default() };
         look_like(&screens, &settings);
         resize(screens.window(), 360, 800);
-        Person { screens, phone, wishes, wanted: Wanted { board: true, notes: None }, edits: 0 }
+        Person { screens, phone, wishes, wanted: Wanted { board: true, notes: None }, edits: 0, told: Vec::new() }
     }
 
     fn settle(&mut self, network: &mut Network) {
@@ -122,7 +128,7 @@ impl Person {
                     network.with(self.phone, |node| act.carry_out(node))
                 }
                 Wish::Read(Given::Text(text)) => {
-                    let act = alcove_app::wish::Act::Scan(text);
+                    let act = alcove::app::attendee::wish::Act::Scan(text);
                     network.with(self.phone, |node| act.carry_out(node))
                 }
                 other => panic!("no wish for a node: {other:?}"),
@@ -137,6 +143,10 @@ impl Person {
         let wanted = Wanted { board: true, ..self.wanted };
         let snapshot = Snapshot::of(network.node(self.phone), &situation, wanted, self.edits);
         self.screens.take(News::Look(Box::new(snapshot)));
+        let toast = self.screens.window().global::<ui::Toast>();
+        if toast.get_is_shown() {
+            self.told.push(sentence(self.screens.window(), toast.get_word()));
+        }
         mock_elapsed_time(std::time::Duration::from_millis(50));
     }
 }
@@ -165,7 +175,9 @@ impl Hand<'_> {
     }
 
     fn labelled(&self, label: &str) -> Vec<ElementHandle> {
-        ElementHandle::find_by_accessible_label(self.window(), label).collect()
+        // A text that names a field has the field's name too, and no role.
+        let has_role = |element: &ElementHandle| element.accessible_role().is_some_and(|role| role != AccessibleRole::None);
+        ElementHandle::find_by_accessible_label(self.window(), label).filter(has_role).collect()
     }
 
     /// Touches what is called so, in the middle, as a finger does.
@@ -234,6 +246,11 @@ impl Hand<'_> {
         self.texts().iter().any(|label| label == text || label.strip_prefix(text).is_some_and(|rest| rest.starts_with(' ')))
     }
 
+    /// Whether this was said at the foot of the screen.
+    pub fn was_told(&self, text: &str) -> bool {
+        self.scene.people[self.person].told.iter().any(|told| told == text)
+    }
+
     /// Whether this can be read within something.
     pub fn says_in_part(&self, text: &str) -> bool {
         self.texts().iter().any(|label| label.contains(text))
@@ -259,6 +276,17 @@ impl Hand<'_> {
         let luma: Vec<u8> =
             picture.as_slice().iter().map(|p| ((u32::from(p.r) + u32::from(p.g) + u32::from(p.b)) / 3) as u8).collect();
         decode_luma(picture.width() as usize, picture.height() as usize, &luma).expect("the code on the screen can be read")
+    }
+
+    /// Writes what is on this screen as a PNG file.
+    pub fn picture(&mut self, path: impl AsRef<Path>) {
+        mock_elapsed_time(std::time::Duration::from_millis(400));
+        let picture = self.window().window().take_snapshot().expect("a picture of the window");
+        let file = BufWriter::new(File::create(path).expect("the file can be made"));
+        let mut encoder = png::Encoder::new(file, picture.width(), picture.height());
+        encoder.set_color(png::ColorType::Rgba);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.write_header().and_then(|mut writer| writer.write_image_data(picture.as_bytes())).expect("the picture is written");
     }
 
     /// The two words that a newcomer shows.

@@ -11,18 +11,19 @@ pub mod splice;
 pub mod wish;
 pub mod words;
 
-use alcove::app::headless::request::Failure;
-use alcove::app::start::{self, Ways};
-use alcove::proto::node::Node;
-use alcove::shell::driver::{self, Parts};
-use alcove::shell::hardening;
-use alcove::shell::vault::Vault;
+use self::practice::Practice;
+use self::screens::Screens;
+use self::session::{End, News};
+use self::settings::Settings;
+use self::wish::{Given, Wish};
+use crate::app::headless::request::Failure;
+use crate::app::start::{self, Ways};
+use crate::proto::node::Node;
+use crate::shell::driver::{self, Parts};
+use crate::shell::hardening;
+use crate::shell::vault::Vault;
 use alcove_ui as ui;
 use clap::Args;
-use practice::Practice;
-use screens::Screens;
-use session::{End, News};
-use settings::Settings;
 use slint::{ComponentHandle, LogicalSize, WindowSize};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,6 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use wish::{Given, Wish};
 
 /// The attendee's app.
 #[derive(Args, Clone, Debug)]
@@ -227,7 +227,7 @@ fn attend(parts: Parts, practice: Option<&Practice>, language: &str, wishes: &mu
 /// Destroys the keys of what is left, then the files.
 fn erase(profile: &Path, ways: &Ways) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new("profile-access", error);
-    let opened = Vault::open(profile, ways.keystore.clone(), alcove::proto::rng::Rng::new(start::entropy()?));
+    let opened = Vault::open(profile, ways.keystore.clone(), crate::proto::rng::Rng::new(start::entropy()?));
     opened.and_then(|opened| opened.vault.destroy_talks()).map_err(|error| failed(&error))?;
     std::fs::remove_dir_all(profile).map_err(|error| failed(&error))
 }

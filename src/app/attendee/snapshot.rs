@@ -1,10 +1,10 @@
 //! What the screens show of a node, taken in one look: plain values that may leave its thread.
 
-use alcove::model::event::SignedPack;
-use alcove::proto::id::TalkId;
-use alcove::proto::node::Node;
-use alcove::proto::node::view::{CardView, NotesView, ReceiptView, StatusView, TalkView};
-use alcove::shell::driver::Situation;
+use crate::model::event::SignedPack;
+use crate::proto::id::TalkId;
+use crate::proto::node::Node;
+use crate::proto::node::view::{CardView, NotesView, ReceiptView, StatusView, TalkView};
+use crate::shell::driver::Situation;
 
 /// What is to be looked at beyond what always is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

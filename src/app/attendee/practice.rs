@@ -3,19 +3,18 @@
 //!
 //! Law: nothing of it leaves the device, and nothing stays when it is over.
 
-use alcove::app::headless::request::Failure;
-use alcove::app::start::{self, LanChoice, Ways};
-use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
-use alcove::proto::id::TalkId;
-use alcove::proto::io::Event;
-use alcove::proto::node::Node;
-use alcove::proto::node::view::State;
-use alcove::proto::notes::Edit;
-use alcove::proto::rng::Rng;
-use alcove::proto::time::WallTime;
-use alcove::shell::clock;
-use alcove::shell::driver::{self, DriverHandle, Notice, Parts};
-use alcove::shell::keystore::Choice;
+use crate::app::headless::request::Failure;
+use crate::app::start::{self, LanChoice, Ways};
+use crate::model::event::{EventPack, OrganizerKeys, SignedPack};
+use crate::proto::id::TalkId;
+use crate::proto::io::Event;
+use crate::proto::node::Node;
+use crate::proto::node::view::State;
+use crate::proto::notes::Edit;
+use crate::proto::rng::Rng;
+use crate::shell::driver::{self, DriverHandle, Notice, Parts};
+use crate::shell::keystore::Choice;
+use jiff::tz::TimeZone;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::Receiver;
@@ -24,7 +23,6 @@ use tokio::time::{Duration, sleep};
 
 /// Somebody who reads before they answer.
 const THOUGHT: Duration = Duration::from_millis(1_200);
-const DAY_MS: u64 = 86_400_000;
 
 /// The folder of a practice, gone with it.
 pub struct Practice {
@@ -70,25 +68,10 @@ impl Practice {
     pub fn new(name: &str, place: &str) -> Result<Practice, Failure> {
         let mut rng = Rng::new(start::entropy()?);
         let keys = OrganizerKeys::new(&mut rng);
-        let (today, now) = (jiff::Zoned::now().date(), clock::wall());
-        let pack = EventPack {
-            name: name.into(),
-            place: place.into(),
-            starts: today,
-            ends: today,
-            zone: "UTC".into(),
-            opens_at: WallTime(now.0.saturating_sub(DAY_MS)),
-            ends_at: WallTime(now.0 + 2 * DAY_MS),
-            relays: Vec::new(),
-            board_key: keys.board_key(),
-            relay_key: keys.relay_key(),
-            room_buckets: 2,
-            report_key: keys.report_key(),
-            tables: Vec::new(),
-            kiosk_keys: Vec::new(),
-            ticket_issuer: None,
-            programme: None,
-        };
+        let today = jiff::Zoned::now().with_time_zone(TimeZone::UTC).date();
+        let pack = today.tomorrow().ok().and_then(|tomorrow| EventPack::bare(name, today, tomorrow, &TimeZone::UTC, &keys));
+        let pack = pack.ok_or_else(|| Failure::new("failed", "this device's clock is far off"))?;
+        let pack = EventPack { place: place.into(), ..pack };
         let pack = SignedPack::sign(pack, &keys).map_err(|error| Failure::new("failed", error))?;
         let name: String = rng.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = std::env::temp_dir().join(format!("alcove-practice-{name}"));

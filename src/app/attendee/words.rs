@@ -1,14 +1,14 @@
 //! From the core's states and refusals to the words of the screens: one table, without a default, so that a new state asks for its word.
 
-use alcove::proto::board::Pattern;
-use alcove::proto::io::HandoffFailure;
-use alcove::proto::node::view::{State, TalkView};
-use alcove::proto::talk::close::Ending;
-use alcove::proto::talk::presence::Contact;
-use alcove::proto::talk::roster::Standing;
-use alcove::shell::driver::Situation;
-use alcove::shell::keystore::Level;
-use alcove::shell::relay::RelayState;
+use crate::proto::board::Pattern;
+use crate::proto::io::HandoffFailure;
+use crate::proto::node::view::{State, TalkView};
+use crate::proto::talk::close::Ending;
+use crate::proto::talk::presence::Contact;
+use crate::proto::talk::roster::Standing;
+use crate::shell::driver::Situation;
+use crate::shell::keystore::Level;
+use crate::shell::relay::RelayState;
 use alcove_ui as ui;
 
 /// Where a talk stands.

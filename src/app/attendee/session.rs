@@ -6,12 +6,12 @@
 use super::snapshot::{Snapshot, Wanted};
 use super::wish::{Act, Done, Given, Wish};
 use super::words;
-use alcove::app::headless::code::{self, Source};
-use alcove::app::headless::request::Failure;
-use alcove::model::event::{PackError, PackLink};
-use alcove::proto::io::Event;
-use alcove::shell::driver::{DriverHandle, Notice};
-use alcove::shell::keystore::Level;
+use crate::app::headless::code::{self, Source};
+use crate::app::headless::request::Failure;
+use crate::model::event::{PackError, PackLink};
+use crate::proto::io::Event;
+use crate::shell::driver::{DriverHandle, Notice};
+use crate::shell::keystore::Level;
 use alcove_ui::Word;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};

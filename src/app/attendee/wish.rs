@@ -1,15 +1,15 @@
 //! What a person wants, as values that may leave the screen's thread, and how a node carries out those that are its own.
 
 use super::editor::{self, Edit};
-use alcove::proto::board::{Pattern, Terms};
-use alcove::proto::error::Refused;
-use alcove::proto::handoff::code::Kind;
-use alcove::proto::handoff::fountain;
-use alcove::proto::id::{CardId, ItemId, LinkId, TalkId};
-use alcove::proto::node::Node;
-use alcove::proto::notes;
-use alcove::proto::talk::entry::SeatNumber;
-use alcove::shell::driver::Transport;
+use crate::proto::board::{Pattern, Terms};
+use crate::proto::error::Refused;
+use crate::proto::handoff::code::Kind;
+use crate::proto::handoff::fountain;
+use crate::proto::id::{CardId, ItemId, LinkId, TalkId};
+use crate::proto::node::Node;
+use crate::proto::notes;
+use crate::proto::talk::entry::SeatNumber;
+use crate::shell::driver::Transport;
 use std::ops::Range;
 use std::path::PathBuf;
 
