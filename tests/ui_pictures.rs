@@ -18,12 +18,16 @@ fn every_screen_looks_as_it_did() {
     let mut scene = Scene::in_a_room(3);
     scene.on(0).field("Say something", "We write one page, without blame, within two days.");
     scene.on(0).tap("Say it");
+    scene.pass(S(3));
     scene.on(1).field("Say something", "Who reads it?");
     scene.on(1).tap("Say it");
+    scene.pass(S(3));
     scene.on(1).field("Say something", "Ours end up in a folder that nobody opens.");
     scene.on(1).tap("Say it");
+    scene.pass(S(3));
     scene.on(2).field("Say something", "We read two of them aloud on Fridays.");
     scene.on(2).tap("Say it");
+    scene.pass(S(3));
     scene.on(1).tap("Notes");
     scene.on(1).tap("Begin to write");
     scene

@@ -131,8 +131,10 @@ fn untranslated(source: &str) -> Vec<String> {
             while let Some(quote) = rest.find('"') {
                 let (before, from) = rest.split_at(quote);
                 let Some((word, after)) = quoted(from) else { break };
-                let is_compared = before.trim_end().ends_with("==") || before.trim_end().ends_with("!=");
-                if !before.trim_end().ends_with("@tr(")
+                // The words for many come after a bar.
+                let is_translated = ["@tr(", "|"].iter().any(|sign| before.trim_end().ends_with(sign));
+                let is_compared = ["==", "!="].iter().any(|sign| before.trim_end().ends_with(sign));
+                if !is_translated
                     && !is_compared
                     && word.chars().any(char::is_alphabetic)
                     && !word.contains("\\{")

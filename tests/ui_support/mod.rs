@@ -17,7 +17,9 @@ use alcove::shell::relay::RelayState;
 use alcove_ui as ui;
 use firmware_sim::network::Network;
 use firmware_sim::scenario::{S, events, open_room};
-use i_slint_backend_testing::{AccessibleRole, ElementHandle, ElementQuery, TestingBackend, TestingBackendOptions, mock_elapsed_time};
+use i_slint_backend_testing::{
+    AccessibleRole, ElementHandle, ElementQuery, TestingBackend, TestingBackendOptions, mock_elapsed_time,
+};
 use slint::platform::{PointerEventButton, WindowEvent};
 use slint::{ComponentHandle, LogicalSize, PhysicalSize, SharedString};
 use std::cell::RefCell;
@@ -221,7 +223,7 @@ impl Hand<'_> {
         let mut found: Vec<(usize, String)> = Vec::new();
         for element in self.all() {
             let label = element.accessible_label().unwrap_or_default();
-            let row = label.strip_prefix("Paragraph ").and_then(|row| row.parse().ok());
+            let row = label.strip_prefix("Paragraph ").and_then(|rest| rest.split(':').next()?.parse().ok());
             if let (Some(row), Some(value)) = (row, element.accessible_value()) {
                 found.push((row, value.to_string()));
             }

@@ -1,0 +1,166 @@
+//! The app itself, used by two people at one desk: started by `tests/windows/run`.
+//!
+//! Two processes with profiles of their own, on the local network of this machine and over a real relay, are used by pointer and keyboard
+//! alone: what is touched is found as a screen reader finds it, by its name. Law: it plays the whole story or fails with a sentence.
+
+#[path = "../node_story/process.rs"]
+#[allow(dead_code)]
+mod process;
+
+mod desk;
+mod eye;
+mod person;
+
+use desk::Desk;
+use eye::Eye;
+use person::{Person, Table};
+use process::{BINARY, make_event, start_relay};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode};
+use std::time::Instant;
+
+const TOPIC: &str = "What did you stop doing?";
+
+fn main() -> ExitCode {
+    // A claim that does not hold panics, and a panic ends the process with an exit code that is not 0.
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("windows");
+    let _none_yet = std::fs::remove_dir_all(&pictures);
+    std::fs::create_dir_all(&pictures).expect("a folder for the pictures");
+    let began = Instant::now();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(BINARY);
+    command.args(["relay", "--listen", "127.0.0.1:0"]);
+    let (relay, url) = start_relay(command);
+    let relay = Ended(relay);
+    let pack = make_event(folder.path(), "Offline Days", &url);
+    let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+    let desk = Desk::new();
+    let eye = Eye::open(desk.session());
+    let table = Table { desk: &desk, eye: &eye, folder: folder.path(), pictures: &pictures, mdns_port: port };
+    play(&table, &pack);
+    drop(relay);
+    println!("two windows, from the card to the erased talk: held ({:.1} s)", began.elapsed().as_secs_f32());
+    println!("pictures: {}", pictures.display());
+    ExitCode::SUCCESS
+}
+
+/// A process that ends with the story, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+fn play(table: &Table<'_>, pack: &Path) {
+    let host = Person::start(table, "host", 20, &[pack.to_str().expect("a plain path")]);
+    let guest = Person::start(table, "guest", 660, &[]);
+    guest.sees("In each talk you have another name, and nobody sees who you are.");
+    guest.picture("welcome");
+    guest.write_in("Or the path of the event's file, or the text of its code", pack.to_str().expect("a plain path"));
+    guest.key("Return");
+    host.sees("The board is empty");
+    guest.sees("The board is empty");
+    host.picture("empty board");
+
+    host.touch("New talk card");
+    host.write_in("Topic", TOPIC);
+    host.touch("Opens with so many: one less");
+    host.sees("Opens with so many: 2");
+    host.picture("card");
+    host.touch("Post the card");
+    host.sees("Gathering");
+    guest.sees_touchable(&format!("Take a seat in “{TOPIC}”"));
+    guest.picture("board");
+    guest.touch(&format!("Take a seat in “{TOPIC}”"));
+    host.sees("Nothing said yet");
+    guest.sees("Nothing said yet");
+
+    host.write_in("Say something", "Standups. Nobody missed them.");
+    host.touch("Say it");
+    guest.sees_in_part("Standups. Nobody missed them.");
+    guest.write_in("Say something", "What came instead?");
+    guest.key("Return");
+    host.sees_in_part("What came instead?");
+    host.picture("room");
+
+    write_together(&host, &guest);
+    hand_over(table, &host, &guest);
+    second_window(table);
+    close(&host, &guest);
+    host.end();
+    guest.end();
+    for name in ["host", "guest"] {
+        assert_eq!(table.talks_left(name), 0, "{name} holds no talk any more");
+    }
+}
+
+/// Both type at once; each sees what the other types, and in the end both see the same.
+fn write_together(host: &Person<'_>, guest: &Person<'_>) {
+    host.touch("Notes");
+    guest.touch("Notes");
+    host.touch("Begin to write");
+    host.types("Stopped: ");
+    guest.sees_in_part("Stopped:");
+    host.key("Return");
+    host.types("Instead: ");
+    guest.sees_in_part("Instead:");
+    guest.touch_in_part("Instead:");
+    guest.key("End");
+    // One hand on each keyboard, letter by letter in turn.
+    host.touch_in_part("Stopped:");
+    host.key("End");
+    for (of_host, of_guest) in ["stan", "dups ", "on ", "Mondays"].iter().zip(["a sh", "ort wri", "tten ", "note"]) {
+        host.take_keyboard();
+        host.types(of_host);
+        guest.take_keyboard();
+        guest.types(of_guest);
+    }
+    for person in [host, guest] {
+        person.sees_in_part("Stopped: standups on Mondays");
+        person.sees_in_part("Instead: a short written note");
+        person.picture("notes");
+    }
+    assert_eq!(host.notes(), guest.notes(), "both have the same notes");
+}
+
+/// The code on the one screen, read by the other from a picture of that screen.
+fn hand_over(table: &Table<'_>, host: &Person<'_>, guest: &Person<'_>) {
+    host.touch("Show the code for the table");
+    host.sees("Code of this talk");
+    let picture = host.picture("code");
+    guest.touch("Back to the talks");
+    guest.touch("Scan a code");
+    guest.write_in("Path of a picture of the code (PNG)", picture.to_str().expect("a plain path"));
+    guest.touch("Read the picture");
+    guest.sees("You are at the table. The talk goes on here.");
+    guest.picture("at the table");
+    host.touch("Stop showing the code");
+    let _ = table;
+}
+
+/// Who opens a profile twice is told so.
+fn second_window(table: &Table<'_>) {
+    let second = Person::start_as(table, "host", "second", 340, &[]);
+    second.sees_in_part("Another Alcove is running with the profile");
+    second.picture("in use");
+    second.end();
+}
+
+fn close(host: &Person<'_>, guest: &Person<'_>) {
+    host.touch("Close this talk");
+    host.touch("Propose to close");
+    host.sees_in_part("Waiting for 1 of 2");
+    host.picture("waiting");
+    guest.sees_in_part("Close this talk? 1 of 2 agree");
+    guest.picture("asked to close");
+    guest.touch("Agree and close");
+    for person in [host, guest] {
+        person.sees("The board is empty");
+        person.touch("Privacy");
+        person.sees_in_part("Erased on 2 of 2.");
+        person.picture("erased");
+    }
+}
