@@ -52,6 +52,21 @@ fn journey_10_what_two_wrote_apart_for_ten_minutes_is_merged_and_nothing_is_lost
 }
 
 #[test]
+fn a_paragraph_that_needs_more_lines_moves_the_next_one_down() {
+    init();
+    let mut scene = Scene::in_a_room(2);
+    scene.on(0).tap("Notes");
+    scene.on(0).tap("Begin to write");
+    scene.on(0).type_text("one\ntwo\n");
+    let before = scene.on(0).place("Paragraph 2: two").1;
+    scene.on(0).focus_paragraph(0, 3);
+    scene.on(0).type_text(" that is longer than the screen of a phone is wide, so that it takes two lines");
+    scene.on(0).focus_paragraph(2, 0);
+    let after = scene.on(0).place("Paragraph 2: two").1;
+    assert!(after >= before + 15.0, "from {before} to {after}");
+}
+
+#[test]
 fn undo_takes_back_mine_and_not_the_others() {
     init();
     let mut scene = Scene::in_a_room(2);

@@ -1,16 +1,18 @@
-//! A picture of each screen, phone and wide, light and dark, English and German, of a scene that is the same in every run.
+//! A picture of each screen, phone and wide, light and dark, English and German, and with text of twice the size, of a scene that is the
+//! same in every run: it looks as it did when somebody last looked at it and accepted it.
 
 mod ui_support;
 
 use alcove::app::attendee::look_like;
 use alcove::app::attendee::settings::Settings;
-use alcove_ui::{Nav, Page, Part};
+use alcove::proto::secret::hash;
+use alcove_ui::Nav;
 use firmware_sim::scenario::S;
 use slint::ComponentHandle;
-use std::fs::{self, File};
-use std::io::BufWriter;
-use std::path::PathBuf;
-use ui_support::{Scene, init, resize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use ui_support::{SCREENS, Scene, init, resize};
 
 #[test]
 fn every_screen_looks_as_it_did() {
@@ -40,44 +42,42 @@ fn every_screen_looks_as_it_did() {
     scene.on(2).field("Add something to do", "Send the template around");
     scene.on(2).tap("Add it");
     scene.pass(S(10));
+    scene.on(0).tap("Show the code for the table");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screens");
     fs::create_dir_all(&folder).unwrap();
     let screens = scene.people[0].screens.clone();
-    let window = screens.window();
+    let mut hashes = BTreeMap::new();
     for (size, width, height) in [("phone", 360, 800), ("wide", 1280, 800)] {
-        resize(window, width, height);
-        for look in ["light", "dark"] {
-            for language in ["en", "de"] {
-                let settings =
-                    Settings { language: language.into(), look: look.into(), reduced_motion: true, ..Settings::default() };
-                look_like(&screens, &settings);
-                let shots = [
-                    ("welcome", Page::Welcome, Part::Talk),
-                    ("around", Page::Around, Part::Talk),
-                    ("talks", Page::Talks, Part::Talk),
-                    ("draft", Page::Draft, Part::Talk),
-                    ("room", Page::Room, Part::Talk),
-                    ("notes", Page::Room, Part::Notes),
-                    ("plan", Page::Room, Part::Plan),
-                    ("people", Page::Room, Part::People),
-                    ("scan", Page::Scan, Part::Talk),
-                    ("code", Page::ShowCode, Part::Talk),
-                    ("privacy", Page::Privacy, Part::Talk),
-                    ("settings", Page::Settings, Part::Talk),
-                ];
-                for (name, page, part) in shots {
-                    window.global::<Nav>().set_part(part);
-                    window.global::<Nav>().set_page(page);
-                    i_slint_backend_testing::mock_elapsed_time(std::time::Duration::from_millis(400));
-                    let picture = window.window().take_snapshot().expect("a picture");
-                    let path = folder.join(format!("{name}-{size}-{look}-{language}.png"));
-                    let mut encoder =
-                        png::Encoder::new(BufWriter::new(File::create(path).unwrap()), picture.width(), picture.height());
-                    encoder.set_color(png::ColorType::Rgba);
-                    encoder.set_depth(png::BitDepth::Eight);
-                    encoder.write_header().unwrap().write_image_data(picture.as_bytes()).unwrap();
-                }
+        resize(screens.window(), width, height);
+        for (look, language, text_scale) in
+            [("light", "en", 1.0), ("light", "de", 1.0), ("dark", "en", 1.0), ("dark", "de", 1.0), ("light", "en", 2.0)]
+        {
+            let settings =
+                Settings { language: language.into(), look: look.into(), reduced_motion: true, text_scale, ..Settings::default() };
+            look_like(&screens, &settings);
+            for (name, page, part) in SCREENS {
+                screens.window().global::<Nav>().set_part(part);
+                screens.window().global::<Nav>().set_page(page);
+                let scale = if text_scale == 1.0 { "" } else { "-200" };
+                let file = format!("{name}-{size}-{look}-{language}{scale}.png");
+                let pixels = scene.on(0).picture(folder.join(&file));
+                let hash: String = hash("alcove/1 picture", &[&pixels]).iter().map(|byte| format!("{byte:02x}")).collect();
+                hashes.insert(file, hash);
             }
         }
     }
+    let seen: String = hashes.iter().map(|(file, hash)| format!("{hash}  {file}\n")).collect();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui_support/screens.txt");
+    if std::env::var_os("ALCOVE_ACCEPT").is_some() {
+        fs::write(&golden, &seen).unwrap();
+    }
+    let known = fs::read_to_string(&golden).unwrap_or_default();
+    let known: BTreeSet<_> = known.lines().collect();
+    let changed: Vec<_> = seen.lines().filter(|line| !known.contains(line)).filter_map(|line| line.split("  ").nth(1)).collect();
+    assert!(
+        changed.is_empty(),
+        "these look otherwise than they did: {changed:?}\nLook at them in {}, and if they are right: ALCOVE_ACCEPT=1 cargo test --workspace --test ui_pictures",
+        folder.display()
+    );
+    assert_eq!(known.len(), hashes.len(), "a picture is not made any more");
 }

@@ -134,11 +134,7 @@ fn untranslated(source: &str) -> Vec<String> {
                 // The words for many come after a bar.
                 let is_translated = ["@tr(", "|"].iter().any(|sign| before.trim_end().ends_with(sign));
                 let is_compared = ["==", "!="].iter().any(|sign| before.trim_end().ends_with(sign));
-                if !is_translated
-                    && !is_compared
-                    && word.chars().any(char::is_alphabetic)
-                    && !word.contains("\\{")
-                {
+                if !is_translated && !is_compared && word.chars().any(char::is_alphabetic) && !word.contains("\\{") {
                     found.push(word);
                 }
                 rest = after;

@@ -14,7 +14,7 @@ use alcove::proto::time::Duration;
 use alcove::shell::driver::Situation;
 use alcove::shell::picture::decode_luma;
 use alcove::shell::relay::RelayState;
-use alcove_ui as ui;
+use alcove_ui::{self as ui, Page, Part};
 use firmware_sim::network::Network;
 use firmware_sim::scenario::{S, events, open_room};
 use i_slint_backend_testing::{
@@ -34,6 +34,22 @@ pub fn init() {
     let options = TestingBackendOptions { mock_time: true, threading: false, renderer_name: Some("software".into()) };
     slint::platform::set_platform(Box::new(TestingBackend::new(options))).expect("one platform per test");
 }
+
+/// Every screen, and the part of the room that it shows.
+pub const SCREENS: [(&str, Page, Part); 12] = [
+    ("welcome", Page::Welcome, Part::Talk),
+    ("around", Page::Around, Part::Talk),
+    ("talks", Page::Talks, Part::Talk),
+    ("draft", Page::Draft, Part::Talk),
+    ("room", Page::Room, Part::Talk),
+    ("notes", Page::Room, Part::Notes),
+    ("plan", Page::Room, Part::Plan),
+    ("people", Page::Room, Part::People),
+    ("scan", Page::Scan, Part::Talk),
+    ("code", Page::ShowCode, Part::Talk),
+    ("privacy", Page::Privacy, Part::Talk),
+    ("settings", Page::Settings, Part::Talk),
+];
 
 /// A person before a window.
 pub struct Person {
@@ -218,6 +234,15 @@ impl Hand<'_> {
         self.scene.settle();
     }
 
+    /// Where something lies in the window.
+    pub fn place(&mut self, label: &str) -> (f32, f32) {
+        // Lists are laid out when they are drawn.
+        let _drawn = self.window().window().take_snapshot();
+        let found = self.labelled(label);
+        let at = found.first().unwrap_or_else(|| panic!("nothing is called {label:?}: {:?}", self.texts())).absolute_position();
+        (at.x, at.y)
+    }
+
     /// The notes as they are shown, also where they are written in.
     pub fn paragraphs(&self) -> Vec<String> {
         let mut found: Vec<(usize, String)> = Vec::new();
@@ -280,8 +305,8 @@ impl Hand<'_> {
         decode_luma(picture.width() as usize, picture.height() as usize, &luma).expect("the code on the screen can be read")
     }
 
-    /// Writes what is on this screen as a PNG file.
-    pub fn picture(&mut self, path: impl AsRef<Path>) {
+    /// Writes what is on this screen as a PNG file, and gives its pixels.
+    pub fn picture(&mut self, path: impl AsRef<Path>) -> Vec<u8> {
         mock_elapsed_time(std::time::Duration::from_millis(400));
         let picture = self.window().window().take_snapshot().expect("a picture of the window");
         let file = BufWriter::new(File::create(path).expect("the file can be made"));
@@ -289,6 +314,7 @@ impl Hand<'_> {
         encoder.set_color(png::ColorType::Rgba);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.write_header().and_then(|mut writer| writer.write_image_data(picture.as_bytes())).expect("the picture is written");
+        picture.as_bytes().to_vec()
     }
 
     /// The two words that a newcomer shows.
