@@ -84,7 +84,9 @@ fn every_control_is_reached_by_tab_and_shows_it() {
                 let picture = window.window().take_snapshot().unwrap();
                 for (control, seen) in wanted.iter().zip(&mut seen) {
                     let found = has_ring(&picture, control, ring);
-                    seen.iter_mut().zip(found).for_each(|(seen, found)| drop(seen.insert(found)));
+                    for (seen, found) in seen.iter_mut().zip(found) {
+                        seen.insert(found);
+                    }
                 }
             }
             let reached: BTreeSet<_> =
