@@ -63,22 +63,30 @@ impl Desk {
         String::from_utf8(done.stdout).expect("text")
     }
 
-    /// Writes a part of what is on the display as a PNG file.
-    pub fn picture(&self, (x, y, width, height): (usize, usize, usize, usize), path: &Path) {
+    /// The colours of a part of the display, row by row.
+    pub fn shown(&self, (x, y, width, height): (usize, usize, usize, usize)) -> Vec<[u8; 3]> {
         let dump = fs::read(self.folder.path().join("Xvfb_screen0")).expect("the display's memory");
         // X Window Dump, version 7: a header of big-endian words, then colours of 12 bytes each, then rows of BGRX.
         let word = |number: usize| u32::from_be_bytes(dump[4 * number..4 * number + 4].try_into().expect("four bytes")) as usize;
         let (begin, row) = (word(0) + 12 * word(19), word(12));
-        let (width, height) = (width.min(word(4) - x), height.min(word(5) - y));
-        let pixels: Vec<u8> = (y..y + height)
-            .flat_map(|line| dump[begin + line * row..][..row].chunks_exact(4).skip(x).take(width))
-            .flat_map(|pixel| [pixel[2], pixel[1], pixel[0]])
-            .collect();
+        let (right, bottom) = ((x + width).min(word(4)), (y + height).min(word(5)));
+        let line = |line: usize| dump[begin + line * row + 4 * x..begin + line * row + 4 * right].chunks_exact(4);
+        (y..bottom).flat_map(line).map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect()
+    }
+
+    /// Writes a part of what is on the display as a PNG file.
+    pub fn picture(&self, place: (usize, usize, usize, usize), path: &Path) {
+        let pixels = self.shown(place);
+        let width = place.2.min(SIZE.0 - place.0);
+        let height = pixels.len() / width;
         let file = fs::File::create(path).expect("the picture's file");
         let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), width as u32, height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels)).expect("the picture is written");
+        encoder
+            .write_header()
+            .and_then(|mut writer| writer.write_image_data(pixels.as_flattened()))
+            .expect("the picture is written");
     }
 }
 

@@ -9,6 +9,7 @@ mod process;
 
 mod desk;
 mod eye;
+mod measure;
 mod person;
 
 use desk::Desk;
@@ -38,9 +39,16 @@ fn main() -> ExitCode {
     let desk = Desk::new();
     let eye = Eye::open(desk.session());
     let table = Table { desk: &desk, eye: &eye, folder: folder.path(), pictures: &pictures, mdns_port: port };
+    if std::env::args().any(|word| word == "--measure") {
+        measure::measure(&table, &pack);
+        return ExitCode::SUCCESS;
+    }
     play(&table, &pack);
     drop(relay);
     println!("two windows, from the card to the erased talk: held ({:.1} s)", began.elapsed().as_secs_f32());
+    let began = Instant::now();
+    practise(&table);
+    println!("alone, with two companions: held ({:.1} s)", began.elapsed().as_secs_f32());
     println!("pictures: {}", pictures.display());
     ExitCode::SUCCESS
 }
@@ -95,6 +103,51 @@ fn play(table: &Table<'_>, pack: &Path) {
     for name in ["host", "guest"] {
         assert_eq!(table.talks_left(name), 0, "{name} holds no talk any more");
     }
+}
+
+/// The first run of somebody who has no event: the practice talk, and nothing is left of it.
+fn practise(table: &Table<'_>) {
+    let alone = Person::start(table, "alone", 340, &[]);
+    alone.touch("Try it alone: a practice talk");
+    alone.sees("Practice, on this device alone");
+    alone.touch("New talk card");
+    alone.write_in("Topic", "Trying it out");
+    alone.touch("Post the card");
+    alone.sees_in_part("Nobody here knows who I am");
+    alone.picture("companions");
+    alone.touch("Notes");
+    alone.touch("Begin to write");
+    alone.types("I can write here");
+    alone.sees_in_part("below the minimum there is no room");
+    alone.picture("practice notes");
+    alone.touch("Close this talk");
+    alone.touch("Propose to close");
+    alone.sees("The board is empty");
+    alone.touch("Privacy");
+    alone.sees_in_part("Erased on 3 of 3.");
+    alone.picture("practice over");
+    alone.touch("Talks");
+    alone.touch("End the practice");
+    alone.sees("In each talk you have another name, and nobody sees who you are.");
+    alone.end();
+    let left = std::fs::read_dir(table.folder).expect("the folder").filter_map(Result::ok);
+    let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().contains("practice")).collect();
+    assert!(left.is_empty(), "of the practice is left {left:?}");
+    assert_eq!(table.talks_left("alone"), 0);
+}
+
+/// Two people in an open room.
+fn open_room<'a>(table: &'a Table<'a>, pack: &Path) -> (Person<'a>, Person<'a>) {
+    let pack = pack.to_str().expect("a plain path");
+    let (host, guest) = (Person::start(table, "host", 20, &[pack]), Person::start(table, "guest", 660, &[pack]));
+    host.touch("New talk card");
+    host.write_in("Topic", TOPIC);
+    host.touch("Opens with so many: one less");
+    host.touch("Post the card");
+    guest.touch(&format!("Take a seat in “{TOPIC}”"));
+    host.sees("Nothing said yet");
+    guest.sees("Nothing said yet");
+    (host, guest)
 }
 
 /// Both type at once; each sees what the other types, and in the end both see the same.

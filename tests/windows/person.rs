@@ -53,7 +53,7 @@ impl<'a> Person<'a> {
         let port = table.mdns_port.to_string();
         let mut command = table.desk.command(BINARY);
         command.args(["--lan", "loopback", "--keystore", "file", "--mdns-port", &port, "--profile"]);
-        command.arg(table.folder.join(profile)).args(options);
+        command.arg(table.folder.join(profile)).args(options).env("TMPDIR", table.folder);
         let child = command.stdin(Stdio::null()).spawn().expect("the app starts");
         let pid = child.id().to_string();
         let window = eventually("a window", || {
@@ -165,6 +165,33 @@ impl<'a> Person<'a> {
         let path = self.table.pictures.join(format!("{}-{number:02}-{}.png", self.name, of.replace(' ', "-")));
         self.table.desk.picture(self.place, &path);
         path
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How long after this moment something was drawn in the window.
+    pub fn shown_after(&self, began: Instant) -> Duration {
+        let first = self.table.desk.shown(self.place)[0];
+        while self.table.desk.shown(self.place).iter().all(|pixel| *pixel == first) {
+            assert!(began.elapsed() < SOON, "nothing is drawn");
+        }
+        began.elapsed()
+    }
+
+    /// How long it takes from a key that is pressed here until another's screen changes.
+    pub fn key_to_screen(&self, other: &Person<'_>) -> Duration {
+        self.take_keyboard();
+        std::thread::sleep(10 * GLANCE);
+        let before = self.table.desk.shown(other.place);
+        let began = Instant::now();
+        self.key("x");
+        while self.table.desk.shown(other.place) == before {
+            assert!(began.elapsed() < SOON, "the key does not arrive");
+        }
+        began.elapsed()
     }
 
     /// Closes the window by the keys of the desk, and the program ends well.

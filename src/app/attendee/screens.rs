@@ -133,7 +133,9 @@ impl Screens {
             News::LanFailed(has_failed) => self.state.borrow_mut().lan_has_failed = has_failed,
             News::Opened { level, lost, corrupt, is_practice } => {
                 self.window.global::<ui::PrivacyAdapter>().set_keystore(words::keystore(level));
-                self.window.global::<ui::EventAdapter>().set_is_practice(is_practice);
+                let event = self.window.global::<ui::EventAdapter>();
+                event.set_is_practice(is_practice);
+                event.set_is_working(false);
                 match (lost, corrupt) {
                     (0, 0) => {}
                     (0, _) => self.tell(Word::RecordCorrupt),
@@ -181,8 +183,10 @@ impl Screens {
             event.set_place((&joined.place).into());
         }
         let nav = self.window.global::<ui::Nav>();
-        if snapshot.event.is_some() && nav.get_page() == Page::Welcome {
-            nav.set_page(Page::Talks);
+        match nav.get_page() {
+            Page::Welcome if snapshot.event.is_some() => nav.set_page(Page::Talks),
+            Page::Talks | Page::Draft | Page::Room | Page::ShowCode if snapshot.event.is_none() => nav.set_page(Page::Welcome),
+            _ => {}
         }
         let has_relay = snapshot.event.as_ref().is_some_and(|event| event.has_relay);
         let around = self.window.global::<ui::AroundAdapter>();
@@ -372,6 +376,9 @@ impl Screens {
             (state.ask)(Wish::Practice);
         });
         event.on_practice(move || practice(()));
+        // Of a practice nothing is kept: its end is that all of it is erased.
+        let mut end = self.when(|_, state, ()| (state.ask)(Wish::EraseEverything));
+        event.on_end_practice(move || end(()));
         let around = self.window.global::<ui::AroundAdapter>();
         around.on_switch_lan(self.when(|_, state, on| (state.ask)(Wish::Switch(Transport::Lan, on))));
         around.on_switch_relay(self.when(|_, state, on| (state.ask)(Wish::Switch(Transport::Relay, on))));

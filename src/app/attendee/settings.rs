@@ -132,7 +132,7 @@ mod laws {
         let mine = Settings { language: "de".into(), text_scale: 1.5, ..Settings::default() };
         mine.write(profile.path()).unwrap();
         assert_eq!(Settings::read(profile.path()), (mine.clone(), None));
-        for broken in ["{\"language\":", "[]", "{\"text_scale\":\"large\"}"] {
+        for broken in ["{\"language\":", "[7]", "{\"text_scale\":\"large\"}"] {
             fs::write(profile.path().join(FILE), broken).unwrap();
             let (settings, aside) = Settings::read(profile.path());
             assert_eq!(settings, Settings::default());

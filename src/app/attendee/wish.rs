@@ -10,7 +10,9 @@ use crate::proto::node::Node;
 use crate::proto::notes;
 use crate::proto::talk::entry::SeatNumber;
 use crate::shell::driver::Transport;
+use std::ffi::OsString;
 use std::ops::Range;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// The mark of bold text.
@@ -43,8 +45,11 @@ pub enum Given {
 }
 
 impl Given {
-    /// What was typed: the text of a code, or else a path.
+    /// What was typed or handed over by the desktop: the text of a code, or else a path or a `file:` address (RFC 8089).
     pub fn of(text: &str) -> Given {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Given::Path(PathBuf::from(OsString::from_vec(unescaped(path))));
+        }
         let begins = |with: &str| text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
         let is_code = ["alcove:", "http://", "https://", "ws://", "wss://"].into_iter().any(begins);
         if is_code { Given::Text(text.into()) } else { Given::Path(text.into()) }
@@ -116,6 +121,18 @@ pub enum Done {
     Progress(f32),
     /// A report is on its way.
     Reported,
+}
+
+/// What a percent-encoded text means (RFC 3986, 2.1); what is no escape stays as it is.
+fn unescaped(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let escape = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let decoded = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &after[2..] } else { after };
+    }
+    bytes
 }
 
 impl Act {
@@ -197,4 +214,21 @@ pub fn terms(topic: &str, tags: &str, pattern: Pattern, seats: (u8, u8)) -> Term
 /// Tags with commas between them.
 pub fn tags_of(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod laws {
+    use super::*;
+
+    #[test]
+    fn what_the_desktop_hands_over_is_a_code_or_a_path() {
+        let path = |text: &str| Given::Path(text.into());
+        assert_eq!(Given::of("alcove:h?x"), Given::Text("alcove:h?x".into()));
+        assert_eq!(Given::of("ALCOVE:ABC"), Given::Text("ALCOVE:ABC".into()));
+        assert_eq!(Given::of("event.alcove"), path("event.alcove"));
+        assert_eq!(Given::of("file:///home/me/My%20event.alcove"), path("/home/me/My event.alcove"));
+        assert_eq!(Given::of("file:///home/me/H%C3%A4user"), path("/home/me/Häuser"));
+        assert_eq!(Given::of("file:///100%"), path("/100%"));
+        assert_eq!(Given::of("file:///%zz%"), path("/%zz%"));
+    }
 }
