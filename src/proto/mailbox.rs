@@ -100,7 +100,8 @@ impl Mailbox {
 
     /// How many blobs of ours lie at the relay, as far as we know.
     pub fn kept(&self) -> usize {
-        self.kept.len()
+        // How to withdraw a blob is remembered before it is on its way.
+        self.kept.len().saturating_sub(self.in_flight.len())
     }
 
     /// How many parcels and blobs wait to be stored.

@@ -112,6 +112,11 @@ impl Scene {
         }
     }
 
+    /// One look at the node comes to one screen.
+    pub fn look(&mut self, person: usize) {
+        self.people[person].settle(&mut self.network);
+    }
+
     /// All wishes are carried out and all there is to tell is told.
     pub fn settle(&mut self) {
         for _ in 0..4 {
@@ -225,6 +230,13 @@ impl Hand<'_> {
             mock_elapsed_time(std::time::Duration::from_millis(20));
         }
         self.scene.settle();
+    }
+
+    /// Presses one key, and waits for nothing.
+    pub fn press(&mut self, letter: char) {
+        let text: SharedString = letter.into();
+        self.window().window().dispatch_event(WindowEvent::KeyPressed { text: text.clone() });
+        self.window().window().dispatch_event(WindowEvent::KeyReleased { text });
     }
 
     /// Puts the cursor into a paragraph, after so many bytes.
