@@ -100,6 +100,31 @@ fn a_successor_that_is_started_again_goes_on_asking_at_once() {
 }
 
 #[test]
+fn a_successor_that_dies_is_followed_with_the_consent_of_who_was_away_when_it_founded() {
+    let mut network = Network::new(18, 4);
+    network.connect_all();
+    let talks = open_room(&mut network, 4, 4);
+    let phone_of = |n: &Network, seat: u8| (0..4).find(|phone| number(n, *phone, talks[*phone]) == seat).unwrap();
+    let [away, successor, other] = [1, 2, 3].map(|seat| phone_of(&network, seat));
+    network.partition(|phone| usize::from(phone == away));
+    network.with(away, |node| node.say(talks[away], "said alone")).unwrap();
+    network.with(0, |node| node.leave(talks[0])).unwrap();
+    let founded = network.run_until(S(120), |n| [successor, other].iter().all(|p| room(n, *p, talks[*p]).term == 2));
+    assert!(founded, "two of three go on");
+    assert_eq!(room(&network, away, talks[away]).term, 1);
+    // Of the two that are in the term one is left: it and the one that was away are two of the three that sit.
+    network.crash(successor, None);
+    network.connect_all();
+    let both =
+        |n: &Network| [away, other].iter().all(|p| room(n, *p, talks[*p]).term == 3 && room(n, *p, talks[*p]).messages.len() == 1);
+    let together = network.run_until(S(1_500), both);
+    assert!(together, "{:?}", [away, other].map(|p| n_term(&network, p, &talks)));
+    network.restart(successor);
+    let back = network.run_until(S(120), |n| n_term(n, successor, &talks).is_some_and(|(term, _, words)| (term, words) == (3, 1)));
+    assert!(back, "who was silent follows: {:?}", n_term(&network, successor, &talks));
+}
+
+#[test]
 fn of_two_one_cannot_go_on_alone() {
     let mut network = Network::new(14, 2);
     network.connect_all();

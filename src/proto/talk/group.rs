@@ -144,11 +144,12 @@ impl Group {
             .map_err(|_| GroupError::Refused("these key packages together"))?
             .stage_commit(&provider)
             .map_err(|_| GroupError::Broken)?;
-        let welcome = bundle.to_welcome_msg().ok_or(GroupError::Refused("a founding without others"))?;
+        // Without others there is nobody to welcome.
+        let welcome = bundle.to_welcome_msg().map_or(Ok(Vec::new()), |welcome| wire(&welcome))?;
         mls.merge_pending_commit(&provider).map_err(|_| GroupError::Broken)?;
         store.delete_psk(&external(psk_id)).map_err(|_| GroupError::Broken)?;
         drop(provider);
-        Ok((Group { mls, store, signing, me: seat.member() }, wire(&welcome)?))
+        Ok((Group { mls, store, signing, me: seat.member() }, welcome))
     }
 
     /// Joins by a welcome, and names the seat that signed it: the caller holds that, the roster and the group's id against what was

@@ -1,9 +1,10 @@
 //! When the chair is gone: who may found the next term, with whose consent, and how the others follow.
 //!
-//! Laws: a term is founded with the signed consent of more than half of the seats that the last epoch agreed on (of two: both), and a
-//! seat consents once per term, remembered before it is said; so no two successors can both have a majority. If a hostile seat
-//! consents twice, two can: then the lower successor's term stands, and the other follows like everybody who was away. A seat that was
-//! away keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
+//! Laws: a term is founded with the signed consent of more than half of the seats that the last epoch agreed on (of two: both), or of
+//! half of them and, with seats that have not followed to it, more than half of all that sit; and a seat consents once per term,
+//! remembered before it is said. Any two such sets share a seat, so no two successors can both have one. If a hostile seat consents
+//! twice, two can: then the lower successor's term stands, and the other follows like everybody who was away. A seat that was away
+//! keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
 
 #[cfg(test)]
 mod tests;
@@ -157,6 +158,14 @@ impl Room {
             self.meta.succession.grants.insert(self.meta.me, grant);
             self.persist(cx);
             self.post_step(cx, &Step::Ask { ballot });
+            // Seats that have not followed to this term read what is said in the epochs where they stayed.
+            if self.meta.roster.sitting().any(|(number, _)| !self.electors(ballot.after, &[]).contains(&number)) {
+                let stayed: Vec<_> = self.meta.epochs.before_term(ballot.after.0, ballot.after).map(Epoch::keys).collect();
+                for keys in stayed.into_iter().filter(|keys| *keys != self.keys_at(ballot.after)) {
+                    let post = Post::new(&keys, &Message::Step(Step::Ask { ballot }));
+                    cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
+                }
+            }
         }
     }
 
@@ -179,17 +188,21 @@ impl Room {
     }
 
     fn is_chair_gone(&self, now: Instant) -> bool {
-        let chair = self.meta.roster.seat(self.meta.chair);
+        self.meta.split.is_some() || self.is_silent(self.meta.chair, now)
+    }
+
+    /// Whether a chair does not sit any more, or was not heard for so long that another may take its place.
+    fn is_silent(&self, chair: SeatNumber, now: Instant) -> bool {
         let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
         let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
-        let since = self.presence.silent_since(self.meta.chair);
-        let is_liar = self.meta.split.is_some();
-        is_liar || chair.is_none_or(|seat| seat.standing != Standing::Sits) || now.since(since) > patience
+        let sits = self.meta.roster.seat(chair).is_some_and(|seat| seat.standing == Standing::Sits);
+        !sits || now.since(self.presence.silent_since(chair)) > patience
     }
 
     fn is_first_in_line(&self, now: Instant) -> bool {
+        let electors = self.electors(self.place_in_chain(), &[]);
         let here = |number: SeatNumber| self.presence.is_here(number, now, CHAIR_SILENCE_MAX);
-        !self.meta.roster.sitting().any(|(number, _)| number < self.meta.me && number != self.meta.chair && here(number))
+        !electors.into_iter().any(|number| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
     /// The seats of an epoch, but for those who said goodbye.
@@ -208,12 +221,20 @@ impl Room {
             return Some(own.clone());
         }
         let key_package = self.keys.key_package(cx.rng).ok()?;
-        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
-        let grant = Grant { ballot, seat: self.meta.me, key_package, signature };
-        (self.meta.succession.promised, self.meta.succession.own) = (Some(ballot), Some(grant.clone()));
+        let grant = self.signed(ballot, key_package);
+        // Who asks to follow to a term may have promised a later one.
+        if self.meta.succession.promised.is_none_or(|promised| promised.term <= ballot.term) {
+            self.meta.succession.promised = Some(ballot);
+        }
+        self.meta.succession.own = Some(grant.clone());
         self.persist_keys(cx);
         self.persist(cx);
         Some(grant)
+    }
+
+    fn signed(&self, ballot: Ballot, key_package: Vec<u8>) -> Grant {
+        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
+        Grant { ballot, seat: self.meta.me, key_package, signature }
     }
 
     fn holds(&self, grant: &Grant) -> bool {
@@ -229,14 +250,34 @@ impl Room {
             Some(promised) => ballot.term > promised.term || ballot == promised,
             None => ballot.term > self.meta.term,
         };
-        let sits = self.electors(ballot.after, &[]).contains(&ballot.successor);
-        // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
-        if !first || !sits || ballot.after != self.place_in_chain() || !self.is_chair_gone(cx.now) {
+        if !first || !self.electors(ballot.after, &[]).contains(&ballot.successor) {
             return;
         }
-        if let Some(grant) = self.grant(cx, ballot) {
-            self.post_step(cx, &Step::Grant(grant));
+        // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
+        if ballot.after == self.place_in_chain() {
+            if self.is_chair_gone(cx.now)
+                && let Some(grant) = self.grant(cx, ballot)
+            {
+                self.post_step(cx, &Step::Grant(grant));
+            }
+        } else if let Some(missed) = self.meta.succession.missed.filter(|missed| missed.term == ballot.after.0)
+            && missed.successor != ballot.successor
+            && self.is_silent(missed.successor, cx.now)
+        {
+            self.consent_from_afar(cx, missed, ballot);
         }
+    }
+
+    /// The chair that should let us into its term is gone, and another of that term wants to found the next: our consent counts with
+    /// those of its seats, and we go on asking to follow.
+    fn consent_from_afar(&mut self, cx: &mut Cx<'_>, missed: Ballot, ballot: Ballot) {
+        let Some(asked) = self.meta.succession.own.clone().filter(|own| own.ballot == missed) else { return };
+        self.meta.succession.promised = Some(ballot);
+        self.meta.succession.tries = 0;
+        self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
+        self.persist(cx);
+        let grant = self.signed(ballot, asked.key_package);
+        self.post_step_from(cx, missed.after, &Step::Grant(grant));
     }
 
     fn take_grant(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
@@ -247,13 +288,15 @@ impl Room {
         }
         self.meta.succession.grants.insert(grant.seat, grant);
         let electors = self.electors(ballot.after, &[]);
-        let grants: Vec<_> = self.meta.succession.grants.values().filter(|grant| electors.contains(&grant.seat)).cloned().collect();
-        if !is_majority(grants.len(), electors.len()) {
+        let grants: Vec<_> = self.meta.succession.grants.values().cloned().collect();
+        let seats: Vec<_> = grants.iter().map(|grant| grant.seat).collect();
+        if !self.may_found(&seats, &electors) {
             return Ok(());
         }
         let (psk, psk_id) = self.term_psk(&ballot, &grants);
-        let packages: Vec<_> =
-            grants.iter().filter(|grant| grant.seat != self.meta.me).map(|grant| grant.key_package.clone()).collect();
+        // Who consented from afar has to be told what happened since, and follows as a seat that was away.
+        let others = grants.iter().filter(|grant| grant.seat != self.meta.me && electors.contains(&grant.seat));
+        let packages: Vec<_> = others.map(|grant| grant.key_package.clone()).collect();
         let mut group_id = [0; 16];
         group_id.copy_from_slice(&psk_id[..16]);
         let Ok((group, welcome)) = Group::found(cx.rng, &self.keys, group_id, &packages, &psk, &psk_id) else {
@@ -311,15 +354,31 @@ impl Room {
         seats.sort_unstable();
         seats.dedup();
         let electors = self.electors(ballot.after, &seats);
-        seats.retain(|seat| electors.contains(seat));
         let hash = Founded::signed_hash(ballot, grants, welcome);
         let signed = self
             .meta
             .roster
             .seat(ballot.successor)
             .is_some_and(|successor| verify(&successor.key, FOUNDING_DOMAIN, &[&self.room, &hash], &signature.to_bytes()));
-        let holds = signed && is_majority(seats.len(), electors.len()) && seats.contains(&ballot.successor);
+        let is_elector = seats.contains(&ballot.successor) && electors.contains(&ballot.successor);
+        let holds = signed && is_elector && self.may_found(&seats, &electors);
         if holds { Ok(()) } else { Err(Fault::Forged("term")) }
+    }
+
+    /// Whether the consent of these seats founds a term after an epoch with these electors: more than half of them, of two both; or half
+    /// of them and more than half of all that sit, where some sit that have not followed to it. Any two such sets share a seat.
+    fn may_found(&self, seats: &[SeatNumber], electors: &[SeatNumber]) -> bool {
+        let sits = |number: &SeatNumber| {
+            electors.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
+        };
+        let of_electors = seats.iter().filter(|seat| electors.contains(seat)).count();
+        let (of_all, all) = (seats.iter().filter(|seat| sits(seat)).count(), self.all_numbers().filter(sits).count());
+        let is_half = 2 * of_electors >= electors.len() && of_electors > 0;
+        of_all >= 2 && (2 * of_electors > electors.len() || is_half && 2 * of_all > all)
+    }
+
+    fn all_numbers(&self) -> impl Iterator<Item = SeatNumber> {
+        self.meta.roster.seats().map(|(number, _)| number)
     }
 
     /// A term was founded without us: ask its chair to let us in.
@@ -335,11 +394,15 @@ impl Room {
         let is_told = self.meta.welcomes.get(&grant.seat).is_some_and(|(package, _)| *package == grant.key_package);
         let waits = |id: &SeatId| !seated.contains(id) || is_told;
         let waits = self.meta.roster.seat(grant.seat).is_some_and(|seat| seat.standing == Standing::Sits && waits(&seat.id));
-        if !self.is_chair() || grant.ballot.term > self.meta.term || !waits {
+        if grant.ballot.term > self.meta.term || !waits {
             return Ok(());
         }
         if !self.holds(&grant) {
             return Err(Fault::Forged("consent"));
+        }
+        if !self.is_chair() {
+            self.need_chair(cx.now);
+            return Ok(());
         }
         self.agenda.add_late(grant.seat, grant.ballot.after, grant.key_package);
         self.agenda.call(cx.now);
@@ -417,7 +480,8 @@ impl Room {
         self.forget_group(cx);
         self.group = group;
         (self.meta.term, self.meta.chair) = (ballot.term, ballot.successor);
-        self.meta.succession = Succession { promised: Some(ballot), ..Succession::default() };
+        let promised = self.meta.succession.promised.filter(|promised| promised.term > ballot.term).unwrap_or(ballot);
+        self.meta.succession = Succession { promised: Some(promised), ..Succession::default() };
         self.meta.split = None;
         self.agenda.adjourn();
         self.meta.welcomes.clear();
@@ -468,8 +532,4 @@ impl Room {
         let id = hash("alcove/1 term", &[&self.room, &encode(ballot), &encode(&grants)]);
         (self.meta.founding.derive("alcove/1 term psk", &id), id)
     }
-}
-
-fn is_majority(consenting: usize, electors: usize) -> bool {
-    if electors <= 2 { consenting >= 2.min(electors) && electors == 2 } else { consenting * 2 > electors }
 }
