@@ -145,8 +145,39 @@ fn whoever_was_away_when_the_card_was_withdrawn_learns_it_from_the_board() {
     network.run(S(10));
     assert!(view(&network, 1, guest).is_some(), "control: it cannot know");
     network.connect(1, 2);
-    assert!(network.run_until(S(5), |n| view(n, 1, guest).is_none()));
+    network.run(S(5));
+    assert!(
+        network.node(1).board().is_empty() && view(&network, 1, guest).is_some(),
+        "it may have been admitted in the last moment"
+    );
+    assert!(network.run_until(S(700), |n| view(n, 1, guest).is_none()));
     assert!(events(&mut network, 1).contains(&Event::CardGone(card)));
+}
+
+#[test]
+fn a_guest_whose_host_admits_it_and_leaves_while_it_is_away_comes_in_when_it_is_back() {
+    let mut network = Network::new(9, 3);
+    network.connect_all();
+    let (host, card) = post(&mut network, 0, terms(2, 6));
+    network.run(S(2));
+    let other = take_seat(&mut network, 1, card);
+    assert_all_open(&mut network, &[(0, host), (1, other)], 20);
+    let guest = take_seat(&mut network, 2, card);
+    network.run(Duration::from_millis(150));
+    [0, 1].into_iter().for_each(|member| network.separate(member, 2));
+    network.run(S(10));
+    assert_eq!(room(&network, 1, other).seats.len(), 3, "it was admitted");
+    assert!(view(&network, 2, guest).is_some_and(|view| view.room.is_none()), "control: and does not know");
+    network.with(0, |node| node.leave(host)).unwrap();
+    network.run(S(5));
+    network.connect(1, 2);
+    assert!(
+        network.run_until(S(60), |n| view(n, 2, guest).is_some_and(|view| view.room.is_some())),
+        "{:?}",
+        view(&network, 2, guest)
+    );
+    network.with(2, |node| node.say(guest, "here at last")).unwrap();
+    assert!(network.run_until(S(60), |n| room(n, 1, other).messages.len() == 1));
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub const COUNT_GATHER: Duration = Duration::from_secs(2);
 pub const SEAT_RETRY_INTERVAL: Duration = Duration::from_secs(15);
 /// and how long it waits at most: what it said is carried meanwhile.
 pub const SEAT_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How long a guest still waits when the card is gone: its host may have admitted it in the last moment, and what it said then is carried.
+pub const CARD_GONE_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a guest whose seat is noted says that it is still there.
 pub const OFFER_INTERVAL: Duration = Duration::from_secs(300);
 

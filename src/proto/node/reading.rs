@@ -104,9 +104,8 @@ impl Node {
             Reader::Board => {
                 let signed: Vec<u8> = decode(message, "card")?;
                 let source = self.mesh.source(link);
-                if let Some(card) = self.board.receive(self.clock.earliest(self.now), source, parcel.crowd(), &signed)? {
+                if self.board.receive(self.clock.earliest(self.now), source, parcel.crowd(), &signed)?.is_some() {
                     self.tell(Event::BoardChanged);
-                    self.card_changed(card);
                 }
                 Ok(())
             }

@@ -78,14 +78,18 @@ impl Node {
         }
     }
 
-    /// A card came, changed or went: whoever waits for a seat at one that is withdrawn waits in vain.
-    pub(super) fn card_changed(&mut self, card: CardId) {
-        let waits = |talk: &&Talk| match &talk.stage {
-            Stage::Waiting(waiting) => matches!(waiting.errand(), Errand::Card { card: of, .. } if *of == card),
-            Stage::Drafted(_) | Stage::Hosting(_) | Stage::Open(_) => false,
-        };
-        let waiting = self.talks.values().find(waits).map(|talk| talk.id).filter(|_| self.board.card(card).is_none());
-        if let Some(talk) = waiting {
+    /// Whoever has waited long enough for a seat at a card that is withdrawn waits in vain.
+    pub(super) fn give_up_waiting(&mut self) {
+        let mut over = Vec::new();
+        for talk in self.talks.values_mut() {
+            let Stage::Waiting(waiting) = &mut talk.stage else { continue };
+            let Errand::Card { card, .. } = *waiting.errand() else { continue };
+            if self.board.card(card).is_none() {
+                waiting.card_gone(self.now);
+                over.extend(waiting.is_in_vain(self.now).then_some((talk.id, card)));
+            }
+        }
+        for (talk, card) in over {
             self.drop_talk(talk);
             self.tell(Event::CardGone(card));
             self.tell(Event::TalkErased(talk));

@@ -121,6 +121,7 @@ impl Node {
         for talk in self.table.tick(now) {
             self.tell(Event::HandoffChanged(talk));
         }
+        self.give_up_waiting();
         self.tick_talks();
         self.tick_notes();
         self.rescan();

@@ -6,7 +6,7 @@
 use super::draw::{RosterSeat, commitment, founding_psk, is_opened_by};
 use super::{Founding, Offer, ToGuest, ToHost, hand_in};
 use crate::proto::board::Content;
-use crate::proto::config::{OFFER_INTERVAL, SEAT_RETRY_INTERVAL, SEAT_RETRY_INTERVAL_MAX};
+use crate::proto::config::{CARD_GONE_PATIENCE, OFFER_INTERVAL, SEAT_RETRY_INTERVAL, SEAT_RETRY_INTERVAL_MAX};
 use crate::proto::cx::Cx;
 use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId};
@@ -33,6 +33,8 @@ pub struct Waiting {
     taken: Option<u8>,
     next_try: Instant,
     tries: u32,
+    /// The card is gone: when to give up.
+    vain_from: Option<Instant>,
 }
 
 /// What a guest waits for.
@@ -89,7 +91,20 @@ impl Waiting {
         let (reply, mailbox) = (Door::new(cx.rng), ReadKey(Key(cx.rng.bytes())));
         let contribution = cx.rng.bytes();
         let (round, roster, taken, next_try) = (0, None, None, cx.now);
-        Ok(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try, tries: 0 })
+        Ok(Waiting {
+            errand,
+            keys,
+            reply,
+            mailbox,
+            round,
+            contribution,
+            key_package,
+            roster,
+            taken,
+            next_try,
+            tries: 0,
+            vain_from: None,
+        })
     }
 
     /// Goes on after a restart.
@@ -97,7 +112,20 @@ impl Waiting {
         let keys = SeatKeys::from_bytes(&record.keys).ok()?;
         let WaitingRecord { errand, reply, mailbox, round, contribution, key_package, roster, .. } = record;
         let (taken, next_try) = (None, Instant(0));
-        Some(Waiting { errand, keys, reply, mailbox, round, contribution, key_package, roster, taken, next_try, tries: 0 })
+        Some(Waiting {
+            errand,
+            keys,
+            reply,
+            mailbox,
+            round,
+            contribution,
+            key_package,
+            roster,
+            taken,
+            next_try,
+            tries: 0,
+            vain_from: None,
+        })
     }
 
     /// What to remember.
@@ -184,7 +212,17 @@ impl Waiting {
 
     /// When [`Waiting::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Instant {
-        self.next_try
+        self.vain_from.map_or(self.next_try, |vain_from| vain_from.min(self.next_try))
+    }
+
+    /// The card is on the board no more. Its host may have admitted us before it left: whether that is so is known in a while.
+    pub fn card_gone(&mut self, now: Instant) {
+        self.vain_from.get_or_insert(now + CARD_GONE_PATIENCE);
+    }
+
+    /// Whether nobody will answer any more.
+    pub fn is_in_vain(&self, now: Instant) -> bool {
+        self.vain_from.is_some_and(|vain_from| vain_from <= now)
     }
 
     /// Gives the seat up.
