@@ -221,7 +221,7 @@ impl Room {
             return Some(own.clone());
         }
         let key_package = self.keys.key_package(cx.rng).ok()?;
-        let grant = self.signed(ballot, key_package);
+        let grant = self.consent(ballot, key_package);
         // Who asks to follow to a term may have promised a later one.
         if self.meta.succession.promised.is_none_or(|promised| promised.term <= ballot.term) {
             self.meta.succession.promised = Some(ballot);
@@ -232,7 +232,7 @@ impl Room {
         Some(grant)
     }
 
-    fn signed(&self, ballot: Ballot, key_package: Vec<u8>) -> Grant {
+    fn consent(&self, ballot: Ballot, key_package: Vec<u8>) -> Grant {
         let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
         Grant { ballot, seat: self.meta.me, key_package, signature }
     }
@@ -276,7 +276,7 @@ impl Room {
         self.meta.succession.tries = 0;
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
         self.persist(cx);
-        let grant = self.signed(ballot, asked.key_package);
+        let grant = self.consent(ballot, asked.key_package);
         self.post_step_from(cx, missed.after, &Step::Grant(grant));
     }
 
