@@ -47,6 +47,9 @@ fn main() -> ExitCode {
     drop(relay);
     println!("two windows, from the card to the erased talk: held ({:.1} s)", began.elapsed().as_secs_f32());
     let began = Instant::now();
+    first_start(&table, &pack);
+    println!("first start, from the event's code: held ({:.1} s)", began.elapsed().as_secs_f32());
+    let began = Instant::now();
     practise(&table);
     println!("alone, with two companions: held ({:.1} s)", began.elapsed().as_secs_f32());
     println!("pictures: {}", pictures.display());
@@ -103,6 +106,21 @@ fn play(table: &Table<'_>, pack: &Path) {
     for name in ["host", "guest"] {
         assert_eq!(table.talks_left(name), 0, "{name} holds no talk any more");
     }
+}
+
+/// Journey 2: the system's language, a picture of the event's code, and that is all.
+fn first_start(table: &Table<'_>, pack: &Path) {
+    let code = table.folder.join("event.png");
+    let made = Command::new(BINARY).args(["event", "qr"]).arg(pack).arg("--out").arg(&code).output().expect("the code is made");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let first = Person::start_speaking(table, "de_DE.UTF-8", "first", 340);
+    first.sees("In jedem Gespräch hast du einen anderen Namen, und niemand sieht, wer du bist.");
+    first.touch("Code der Veranstaltung scannen");
+    first.write_in("Pfad eines Bilds des Codes (PNG)", code.to_str().expect("a plain path"));
+    first.touch("Bild lesen");
+    first.sees("Offline Days");
+    first.picture("event opened");
+    first.end();
 }
 
 /// The first run of somebody who has no event: the practice talk, and nothing is left of it.
@@ -196,7 +214,7 @@ fn hand_over(table: &Table<'_>, host: &Person<'_>, guest: &Person<'_>) {
 
 /// Who opens a profile twice is told so.
 fn second_window(table: &Table<'_>) {
-    let second = Person::start_as(table, "host", "second", 340, &[]);
+    let second = Person::start_as(table, "host", "second", 340);
     second.sees_in_part("Another Alcove is running with the profile");
     second.picture("in use");
     second.end();

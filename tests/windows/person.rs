@@ -6,7 +6,7 @@ use super::process::{Attendee, BINARY};
 use serde_json::json;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A machine under load is slow; what happens at all happens within this time.
@@ -25,7 +25,7 @@ pub struct Table<'a> {
 impl Table<'_> {
     /// How many talks a profile holds whose window is closed, asked without a window.
     pub fn talks_left(&self, name: &str) -> usize {
-        let mut node = Attendee::run(std::process::Command::new(BINARY), &["--lan", "off"], name, self.folder.join(name));
+        let mut node = Attendee::run(Command::new(BINARY), &["--lan", "off"], name, self.folder.join(name));
         let talks = node.ask(json!({ "do": "talks" }));
         talks["talks"].as_array().map_or(usize::MAX, Vec::len)
     }
@@ -45,13 +45,29 @@ pub struct Person<'a> {
 impl<'a> Person<'a> {
     /// Opens the app with a profile of this name, so far from the left of the display.
     pub fn start(table: &'a Table<'a>, name: &str, left: usize, options: &[&str]) -> Person<'a> {
-        Person::start_as(table, name, name, left, options)
+        Person::open(table, table.desk.command(BINARY), (name, name), left, options)
     }
 
     /// The same under another name than the profile's.
-    pub fn start_as(table: &'a Table<'a>, profile: &str, name: &str, left: usize, options: &[&str]) -> Person<'a> {
-        let port = table.mdns_port.to_string();
+    pub fn start_as(table: &'a Table<'a>, profile: &str, name: &str, left: usize) -> Person<'a> {
+        Person::open(table, table.desk.command(BINARY), (profile, name), left, &[])
+    }
+
+    /// Opens the app on a system that speaks another language.
+    pub fn start_speaking(table: &'a Table<'a>, language: &str, name: &str, left: usize) -> Person<'a> {
         let mut command = table.desk.command(BINARY);
+        command.env("LC_ALL", language);
+        Person::open(table, command, (name, name), left, &[])
+    }
+
+    fn open(
+        table: &'a Table<'a>,
+        mut command: Command,
+        (profile, name): (&str, &str),
+        left: usize,
+        options: &[&str],
+    ) -> Person<'a> {
+        let port = table.mdns_port.to_string();
         command.args(["--lan", "loopback", "--keystore", "file", "--mdns-port", &port, "--profile"]);
         command.arg(table.folder.join(profile)).args(options).env("TMPDIR", table.folder);
         let child = command.stdin(Stdio::null()).spawn().expect("the app starts");

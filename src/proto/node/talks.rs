@@ -5,7 +5,7 @@ use crate::proto::board::Board;
 use crate::proto::config::{FOLD_HEARD_WITHIN, TALKS_MAX};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
-use crate::proto::id::{CardId, JobId, SeatId, Source, TalkId};
+use crate::proto::id::{JobId, SeatId, Source, TalkId};
 use crate::proto::io::{Answer, Event, Output, Scope};
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::close::{Ending, Receipt};
