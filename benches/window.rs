@@ -57,6 +57,17 @@ fn main() {
             })
             .collect();
         say(&format!("a key in {words} words, to the picture"), &mut keys);
+        if words == 10_000 {
+            let page = "A line of a page that somebody pastes.\n".repeat(2_600);
+            let mut pasted = [timed(|| {
+                let notes = scene.people[1].screens.window().global::<alcove_ui::NotesAdapter>();
+                notes.invoke_edited(2, page.as_str().into(), page.len() as i32);
+                draw(&scene);
+            })];
+            say(&format!("{} kB pasted into {words} words, to the picture", page.len() / 1_000), &mut pasted);
+            let mut carried_out = [timed(|| scene.look(1))];
+            say("and until the node has it", &mut carried_out);
+        }
         let mut drawn: Vec<_> = (0..KEYS).map(|_| timed(|| draw(&scene))).collect();
         say(&format!("baseline: drawing {words} words alone"), &mut drawn);
     }

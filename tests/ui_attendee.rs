@@ -3,8 +3,14 @@
 mod ui_support;
 
 use alcove::app::attendee::settings::Settings;
+use alcove::app::attendee::snapshot::{Snapshot, Wanted};
+use alcove::proto::board::{Pattern, Terms};
+use alcove::proto::id::CardId;
+use alcove::proto::node::view::CardView;
+use alcove::shell::driver::Situation;
 use alcove_ui::{Page, Part, Word};
 use firmware_sim::scenario::{S, number, room};
+use slint::ComponentHandle;
 use ui_support::{Scene, init};
 
 #[test]
@@ -194,6 +200,39 @@ fn journey_8_somebody_new_is_let_in_after_two_words_were_compared() {
     let talk = scene.network.node(2).talks().first().map(|talk| talk.talk).expect("a talk");
     assert_eq!(room(&scene.network, 2, talk).seats.len(), 3);
     let _number = number(&scene.network, 2, talk);
+}
+
+#[test]
+fn of_five_thousand_cards_only_those_that_are_seen_are_made_and_a_word_finds_one() {
+    init();
+    let mut scene = Scene::new(1);
+    let mut snapshot = Snapshot::of(scene.network.node(0), &Situation::default(), Wanted { board: true, notes: None }, 0);
+    let card = |number: u16| CardView {
+        card: CardId([number.to_be_bytes(); 8].concat().try_into().unwrap()),
+        terms: Terms {
+            topic: format!("Topic {number}"),
+            tags: vec!["rust".into()],
+            pattern: Pattern::Open,
+            seats_min: 3,
+            seats_max: 5,
+            expires_hours: snapshot.hour + 4,
+        },
+        persona: "Teal Heron".into(),
+        shared_tags: 0,
+        talk: None,
+    };
+    snapshot.board = Some((0..5_000).map(card).collect());
+    scene.people[0].screens.show(snapshot);
+    let topics = |scene: &mut Scene| {
+        let _drawn = scene.on(0).place("Filter the board");
+        let texts = scene.on(0).texts();
+        texts.into_iter().filter(|text| text.starts_with("Topic ")).collect::<std::collections::BTreeSet<_>>()
+    };
+    let seen = topics(&mut scene);
+    assert!((3..20).contains(&seen.len()) && seen.contains("Topic 0"), "{seen:?}");
+    scene.people[0].screens.window().global::<alcove_ui::BoardAdapter>().set_filter("4321".into());
+    scene.people[0].screens.window().global::<alcove_ui::BoardAdapter>().invoke_filter_edited("4321".into());
+    assert_eq!(topics(&mut scene).into_iter().collect::<Vec<_>>(), ["Topic 4321"]);
 }
 
 #[test]
