@@ -267,6 +267,11 @@ impl Screens {
                 self.say(&state, word);
             }
             Ok(Done::Quietly) => {}
+            Ok(Done::Joined) => {
+                scan.set_is_working(false);
+                scan.set_text(SharedString::new());
+                self.window.global::<ui::Nav>().set_page(Page::Talks);
+            }
             Ok(Done::Posted(talk)) => {
                 let draft = self.window.global::<ui::DraftAdapter>();
                 draft.set_topic(SharedString::new());

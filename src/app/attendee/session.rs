@@ -155,7 +155,7 @@ impl<T: Fn(News)> Session<'_, T> {
     async fn join(&mut self, source: Source) -> Result<Done, Failure> {
         let pack = code::fetch_pack(source).await?;
         self.wanted.board = true;
-        Ok(self.driver.change(move |node| node.join_event(&pack)).await?.map(|()| Done::Quietly)?)
+        Ok(self.driver.change(move |node| node.join_event(&pack)).await?.map(|()| Done::Joined)?)
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -109,6 +109,8 @@ pub enum Act {
 pub enum Done {
     /// Nothing more.
     Quietly,
+    /// An event was joined, or its pack renewed.
+    Joined,
     /// A card was posted.
     Posted(TalkId),
     /// A seat was asked for.
