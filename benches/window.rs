@@ -28,7 +28,7 @@ fn main() {
         };
         write(&mut scene, 0, page);
         scene.pass(S(30));
-        scene.on(1).tap("Notes");
+        scene.people[1].screens.window().global::<alcove_ui::Nav>().set_part(alcove_ui::Part::Notes);
         scene.on(1).focus_paragraph(2, 0);
         let length = scene.network.node(1).notes(scene.network.node(1).talks()[0].talk).expect("open").notes.text.chars().count();
         assert!(length >= 4 * words, "the note has arrived");
