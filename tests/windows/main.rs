@@ -98,7 +98,7 @@ fn play(table: &Table<'_>, pack: &Path) {
     host.picture("room");
 
     write_together(&host, &guest);
-    hand_over(table, &host, &guest);
+    hand_over(&host, &guest);
     second_window(table);
     close(&host, &guest);
     host.end();
@@ -198,7 +198,7 @@ fn write_together(host: &Person<'_>, guest: &Person<'_>) {
 }
 
 /// The code on the one screen, read by the other from a picture of that screen.
-fn hand_over(table: &Table<'_>, host: &Person<'_>, guest: &Person<'_>) {
+fn hand_over(host: &Person<'_>, guest: &Person<'_>) {
     host.touch("Show the code for the table");
     host.sees("Code of this talk");
     let picture = host.picture("code");
@@ -209,7 +209,6 @@ fn hand_over(table: &Table<'_>, host: &Person<'_>, guest: &Person<'_>) {
     guest.sees("You are at the table. The talk goes on here.");
     guest.picture("at the table");
     host.touch("Stop showing the code");
-    let _ = table;
 }
 
 /// Who opens a profile twice is told so.

@@ -159,7 +159,8 @@ impl Room {
             self.persist(cx);
             self.post_step(cx, &Step::Ask { ballot });
             // Seats that have not followed to this term read what is said in the epochs where they stayed.
-            if self.meta.roster.sitting().any(|(number, _)| !self.electors(ballot.after, &[]).contains(&number)) {
+            let electors = self.electors(ballot.after, &[]);
+            if self.meta.roster.sitting().any(|(number, _)| !electors.contains(&number)) {
                 let stayed: Vec<_> = self.meta.epochs.before_term(ballot.after.0, ballot.after).map(Epoch::keys).collect();
                 for keys in stayed.into_iter().filter(|keys| *keys != self.keys_at(ballot.after)) {
                     let post = Post::new(&keys, &Message::Step(Step::Ask { ballot }));
@@ -372,13 +373,10 @@ impl Room {
             electors.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
         };
         let of_electors = seats.iter().filter(|seat| electors.contains(seat)).count();
-        let (of_all, all) = (seats.iter().filter(|seat| sits(seat)).count(), self.all_numbers().filter(sits).count());
+        let all = self.meta.roster.seats().filter(|(number, _)| sits(number)).count();
+        let of_all = seats.iter().filter(|seat| sits(seat)).count();
         let is_half = 2 * of_electors >= electors.len() && of_electors > 0;
         of_all >= 2 && (2 * of_electors > electors.len() || is_half && 2 * of_all > all)
-    }
-
-    fn all_numbers(&self) -> impl Iterator<Item = SeatNumber> {
-        self.meta.roster.seats().map(|(number, _)| number)
     }
 
     /// A term was founded without us: ask its chair to let us in.
