@@ -155,6 +155,8 @@ pub const DOCUMENT_ASK_INTERVAL: Duration = Duration::from_secs(15);
 pub const DOCUMENT_ANSWER_DELAY_MAX: Duration = Duration::from_secs(2);
 /// How much one answer to an ask carries; the rest is asked for again.
 pub const ANSWER_BYTES_MAX: usize = 96 * 1024;
+/// So many of its entries a seat says again when it leaves.
+pub const LAST_WORDS: u32 = 8;
 /// Epochs whose parcels are still recognised.
 pub const EPOCH_KEYS_MAX: usize = 8;
 /// Commits kept for members that lag.
@@ -217,3 +219,5 @@ pub const PEER_FAULTS_MAX: u64 = 1_000;
 pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 /// and how long they wait at most when nobody answers: as long as a chair may be silent.
 pub const CONSENT_INTERVAL_MAX: Duration = CHAIR_SILENCE_MAX;
+/// After so many questions in vain a successor asks for a later term.
+pub const CONSENT_TRIES: u32 = 4;

@@ -147,10 +147,10 @@ impl Room {
         if chair != staged.committer {
             return Err(Fault::OutOfPlace("commit of a seat that is not the chair"));
         }
+        self.learn_reasons(&commit.reasons);
         for device in &commit.returned {
             self.check_rejoin(device.old, device.newer, &device.signature)?;
         }
-        self.learn_reasons(&commit.reasons);
         if !self.is_justified(&staged, &commit.returned) {
             return Err(Fault::OutOfPlace("commit without a reason"));
         }

@@ -8,7 +8,7 @@ use crate::proto::secret::hash;
 use crate::proto::talk::close::leave_holds;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::group::verify;
-use crate::proto::talk::rejoin::Returned;
+use crate::proto::talk::rejoin::{RejoinKey, Returned};
 use crate::proto::talk::roster::Seat;
 use crate::proto::wire::encode;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub(super) struct Commit {
 pub(super) enum Reason {
     /// This seat has left.
     Goodbye { seat: SeatNumber, signature: Sig },
+    /// This seat named the key by which its device comes back.
+    Named { seat: SeatNumber, key: RejoinKey },
     /// This seat wants that one removed.
     Wish { by: SeatNumber, target: SeatNumber, signature: Sig },
 }
@@ -76,13 +78,17 @@ impl Room {
         verify(&by.key, REMOVAL_DOMAIN, &[&self.room, &by.id.0, &target.id.0], &signature.to_bytes())
     }
 
-    /// What others need to know to find the removal of this seat just: who has left, and who wants it gone.
+    /// What others need to know to find the removal of this seat just: who has left, who lets its device back, and who wants it gone.
     pub(super) fn reasons_for(&self, removed: Option<SeatNumber>) -> Vec<Reason> {
-        let left = self.meta.roster.seats().filter_map(|(seat, known)| Some(Reason::Goodbye { seat, signature: known.goodbye? }));
-        let wishes = removed
-            .into_iter()
-            .flat_map(|target| self.meta.roster.wishes(target).map(move |(by, signature)| Reason::Wish { by, target, signature }));
-        removed.map(|_| left.chain(wishes).collect()).unwrap_or_default()
+        let Some(target) = removed else { return Vec::new() };
+        let named = self.meta.roster.seat(target).and_then(|seat| Some(Reason::Named { seat: target, key: seat.rejoin_key? }));
+        let wishes = self.meta.roster.wishes(target).map(|(by, signature)| Reason::Wish { by, target, signature });
+        self.goodbyes().chain(named).chain(wishes).collect()
+    }
+
+    /// Who has left, each by its own word.
+    pub(super) fn goodbyes(&self) -> impl Iterator<Item = Reason> {
+        self.meta.roster.seats().filter_map(|(seat, known)| Some(Reason::Goodbye { seat, signature: known.goodbye? }))
     }
 
     /// Takes up those reasons that hold and are new.
@@ -94,6 +100,12 @@ impl Room {
                     if leave_holds(&self.room, seat.id, &seat.key, &signature) {
                         self.meta.roster.leave(number, signature);
                         self.meta.closing.votes.remove(&number);
+                    }
+                }
+                Reason::Named { seat: number, key } => {
+                    let Some(seat) = self.meta.roster.seat_mut(number).filter(|seat| seat.rejoin_key.is_none()) else { continue };
+                    if key.is_of(&self.room, seat.id, &seat.key) {
+                        seat.rejoin_key = Some(key);
                     }
                 }
                 Reason::Wish { by, target, signature } if self.wish_holds(by, target, &signature) => {

@@ -9,10 +9,11 @@
 #[cfg(test)]
 mod tests;
 
+use super::commit::Reason;
 use super::message::Message;
 use super::opening::State;
 use super::{Effect, Room};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX};
+use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX, CONSENT_TRIES};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -72,13 +73,15 @@ pub(super) struct Grant {
 pub(super) struct Founded {
     ballot: Ballot,
     grants: Vec<Grant>,
+    /// Who has left, and is not counted: whoever was away has not heard it.
+    goodbyes: Vec<Reason>,
     welcome: Vec<u8>,
     signature: Sig,
 }
 
 impl Founded {
-    fn signed_hash(ballot: &Ballot, grants: &[Grant], welcome: &[u8]) -> [u8; 32] {
-        hash("alcove/1 founding of a term", &[&encode(&(ballot, grants, welcome))])
+    fn signed_hash(ballot: &Ballot, grants: &[Grant], goodbyes: &[Reason], welcome: &[u8]) -> [u8; 32] {
+        hash("alcove/1 founding of a term", &[&encode(&(ballot, grants, goodbyes, welcome))])
     }
 }
 
@@ -145,11 +148,16 @@ impl Room {
             return;
         }
         let own_term = self.meta.succession.promised.map_or(self.meta.term, |promised| promised.term.max(self.meta.term));
+        let (place, tries) = (self.place_in_chain(), self.meta.succession.tries);
+        let is_vain = tries > 0 && tries.is_multiple_of(CONSENT_TRIES);
         let ballot = match self.meta.succession.promised {
-            Some(promised) if promised.successor == self.meta.me && promised.after == self.place_in_chain() => promised,
+            // Another may have promised this term to itself and never found it: it consents to a later one.
+            Some(promised) if promised.successor == self.meta.me && promised.after == place => {
+                Ballot { term: promised.term + u32::from(is_vain), ..promised }
+            }
             _ => {
                 self.meta.succession.tries = 0;
-                Ballot { term: own_term + 1, after: self.place_in_chain(), successor: self.meta.me }
+                Ballot { term: own_term + 1, after: place, successor: self.meta.me }
             }
         };
         self.meta.succession.tried(cx.now);
@@ -303,9 +311,10 @@ impl Room {
         let Ok((group, welcome)) = Group::found(cx.rng, &self.keys, group_id, &packages, &psk, &psk_id) else {
             return Err(Fault::OutOfPlace("consent"));
         };
-        let hash = Founded::signed_hash(&ballot, &grants, &welcome);
+        let goodbyes: Vec<_> = self.goodbyes().collect();
+        let hash = Founded::signed_hash(&ballot, &grants, &goodbyes, &welcome);
         let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
-        let message = Message::Step(Step::Founded(Founded { ballot, grants, welcome, signature }));
+        let message = Message::Step(Step::Founded(Founded { ballot, grants, goodbyes, welcome, signature }));
         let keys = self.keys_at(ballot.after);
         self.meta.epochs.keep_step(ballot.after, &message);
         self.return_to(ballot.after);
@@ -320,6 +329,7 @@ impl Room {
         if (ballot.term, self.meta.chair) < (self.meta.term, ballot.successor) {
             return Ok(Vec::new());
         }
+        self.learn_reasons(&founded.goodbyes);
         self.check_founded(&founded)?;
         let message = Message::Step(Step::Founded(founded.clone()));
         if (ballot.term, ballot.successor) == (self.meta.term, self.meta.chair) {
@@ -349,13 +359,13 @@ impl Room {
 
     /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
     fn check_founded(&self, founded: &Founded) -> Result<(), Fault> {
-        let Founded { ballot, grants, welcome, signature } = founded;
+        let Founded { ballot, grants, goodbyes, welcome, signature } = founded;
         let mut seats: Vec<_> =
             grants.iter().filter(|grant| grant.ballot == *ballot && self.holds(grant)).map(|grant| grant.seat).collect();
         seats.sort_unstable();
         seats.dedup();
         let electors = self.electors(ballot.after, &seats);
-        let hash = Founded::signed_hash(ballot, grants, welcome);
+        let hash = Founded::signed_hash(ballot, grants, goodbyes, welcome);
         let signed = self
             .meta
             .roster
