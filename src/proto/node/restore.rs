@@ -40,6 +40,7 @@ impl Node {
             if node.restore_talk(*talk, records).is_err() {
                 node.corrupt(&format!("talk {talk}"));
             }
+            node.resume_fold(*talk);
             if node.hosting_round(*talk).is_some() {
                 // Whoever follows to the new round follows to no other draw in it.
                 node.remember_stage(*talk);

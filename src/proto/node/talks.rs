@@ -215,7 +215,7 @@ impl Node {
         if outcome.replaced {
             let generation = self.notes.get(&talk).map_or(0, Notes::generation);
             self.with_room(talk, |room, cx| {
-                room.has_document(cx);
+                room.has_document(cx, generation);
                 room.fold_log(cx, generation);
             });
         }
@@ -280,11 +280,22 @@ impl Node {
                         self.tell(Event::NotesChanged(talk));
                     }
                     // What we lack for it is folded away elsewhere: whoever hears us ask sends the document.
-                    None => drop(self.with_room(talk, |room, cx| room.ask_for_document(cx))),
+                    None => drop(self.with_room(talk, |room, cx| room.ask_for_document(cx, generation))),
                 }
             }
             _ => {}
         }
+    }
+
+    /// After a restart: a fold that was under way goes on. Its words stand in the log.
+    pub(super) fn resume_fold(&mut self, talk: TalkId) {
+        let Some(here) = self.notes.get(&talk).map(Notes::generation) else { return };
+        let Some(room) = self.room(talk) else { return };
+        let is_to_come =
+            |body: &Body| matches!(body, Body::FoldAt { generation, .. } | Body::FoldDone { generation, .. } if *generation > here);
+        let words: Vec<_> =
+            room.entries().filter(|entry| is_to_come(&entry.body)).map(|entry| (entry.seat, entry.body.clone())).collect();
+        words.into_iter().for_each(|(seat, body)| self.fold(talk, seat, body));
     }
 
     fn try_fold(&mut self, talk: TalkId) {
@@ -295,6 +306,9 @@ impl Node {
 
     fn acknowledge_fold(&mut self, talk: TalkId, hash: Option<[u8; 16]>) {
         let (Some(hash), Some(generation)) = (hash, self.notes.get(&talk).map(|notes| notes.generation() + 1)) else { return };
+        if self.room(talk).is_some_and(|room| room.folded(room.number(), generation).is_some()) {
+            return;
+        }
         let effects = self.with_room(talk, |room, cx| room.fold(cx, Body::Folded { generation, hash }));
         self.carry_out(talk, effects.unwrap_or_default());
     }

@@ -63,7 +63,8 @@ fn signed_parts(generation: u32, folded: &[u64], document: &[u8]) -> Vec<u8> {
 #[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Requests {
-    is_wanted: bool,
+    /// We lack it as it is since this fold.
+    wanted: Option<u32>,
     #[serde(skip)]
     ask_at: Option<Instant>,
     #[serde(skip)]
@@ -74,25 +75,29 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// We lack it: it was asked for, or is on its way, and is asked for again if nothing comes of that.
-    pub fn want(&mut self, now: Instant) {
-        (self.is_wanted, self.ask_at) = (true, Some(now + DOCUMENT_ASK_INTERVAL));
+    /// We lack it, of this fold or a later one: it was asked for, or is on its way, and is asked for again if nothing comes of that.
+    pub fn want(&mut self, now: Instant, generation: u32) {
+        self.wanted = self.wanted.max(Some(generation));
+        self.ask_at = Some(now + DOCUMENT_ASK_INTERVAL);
     }
 
     /// What we lacked before a restart we lack still.
     pub fn restart(&mut self, now: Instant) {
-        self.ask_at = self.is_wanted.then_some(now + ASK_INTERVAL);
+        self.ask_at = self.wanted.map(|_| now + ASK_INTERVAL);
     }
 
-    /// What was offered is in use. Says whether that is news.
-    pub fn settle(&mut self) -> bool {
-        self.ask_at = None;
-        std::mem::take(&mut self.is_wanted)
+    /// What was offered is in use, and of this fold. Says whether we lack it no longer.
+    pub fn settle(&mut self, generation: u32) -> bool {
+        let is_settled = self.wanted.take_if(|wanted| *wanted <= generation).is_some();
+        if is_settled {
+            self.ask_at = None;
+        }
+        is_settled
     }
 
     /// Whether we lack it.
     pub fn is_wanted(&self) -> bool {
-        self.is_wanted
+        self.wanted.is_some()
     }
 
     /// Whether it is time to ask.
@@ -102,7 +107,7 @@ impl Requests {
 
     /// Another asks: if we have it and nobody is faster, we answer.
     pub fn hear_request(&mut self, rng: &mut Rng, now: Instant) {
-        if !self.is_wanted && self.rests_until <= now {
+        if !self.is_wanted() && self.rests_until <= now {
             let delay = rng.between(Duration::from_millis(20), DOCUMENT_ANSWER_DELAY_MAX);
             self.answer_at.get_or_insert(now + delay);
         }
@@ -179,13 +184,23 @@ mod tests {
     #[test]
     fn whoever_lacks_it_asks_until_it_is_in_use_a_restart_between_or_not_and_answers_nobody() {
         let mut requests = Requests::default();
-        requests.want(AT);
+        requests.want(AT, 0);
         assert!(!requests.is_ask_due(AT) && requests.is_ask_due(AT + DOCUMENT_ASK_INTERVAL));
         requests.hear_request(&mut Rng::new([3; 32]), AT);
         assert!(!requests.is_answering());
         let mut again: Requests = crate::proto::wire::decode(&encode(&requests), "requests").unwrap();
         again.restart(Instant(0));
         assert!(again.is_wanted() && again.is_ask_due(Instant(0) + ASK_INTERVAL));
-        assert!(again.settle() && !again.settle() && again.poll_timeout().is_none());
+        assert!(again.settle(0) && !again.settle(0) && again.poll_timeout().is_none());
+    }
+
+    #[test]
+    fn a_document_of_a_former_fold_that_comes_into_use_meanwhile_is_not_what_is_lacking() {
+        let mut requests = Requests::default();
+        requests.want(AT, 0);
+        requests.want(AT, 2);
+        requests.want(AT, 0);
+        assert!(!requests.settle(1) && requests.is_wanted() && requests.poll_timeout().is_some());
+        assert!(requests.settle(2) && !requests.is_wanted() && requests.poll_timeout().is_none());
     }
 }

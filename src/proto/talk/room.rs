@@ -29,7 +29,7 @@ use super::rejoin::RejoinKey;
 use super::repair::Repair;
 use super::roster::Standing;
 use super::seats::{Offer, Welcome};
-use crate::proto::config::{ANSWER_BYTES_MAX, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
+use crate::proto::config::{ANSWER_BYTES_MAX, LAST_WORDS, PROPOSAL_TIME_MAX, RELAY_BEACON_INTERVAL, SAY_CHARS_MAX};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::{Fault, Refused};
 use crate::proto::id::{SeatId, TalkId, WriteName};
@@ -187,8 +187,17 @@ impl Room {
         Ok(())
     }
 
-    /// Says goodbye; the caller erases.
+    /// Says goodbye, and what may not have been heard with it: a welcome, or words without which nobody could take what follows. We
+    /// answer no more; the caller erases.
     pub fn leave(&mut self, cx: &mut Cx<'_>) {
+        self.meta.to_tell.iter().for_each(|word| word.tell(cx, self.talk));
+        let mut heard = self.log.proven();
+        if let Some(ours) = heard.get_mut(usize::from(self.meta.me)) {
+            *ours = ours.saturating_sub(LAST_WORDS);
+        }
+        for portion in self.repair.take_answers(cx.now, self.log.missing(&heard, ANSWER_BYTES_MAX)) {
+            self.send_items(cx, &portion);
+        }
         let signature = close::leave(&self.keys, &self.room);
         self.append(cx, Body::Leave { signature });
     }
@@ -479,7 +488,7 @@ impl Room {
             cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
         }
         if self.meta.document.is_ask_due(cx.now) {
-            self.ask_for_document(cx);
+            self.ask_for_document(cx, 0);
         }
         if self.presence.give_up(cx.now) {
             cx.tell(Event::TalkChanged(self.talk));

@@ -41,17 +41,17 @@ impl Room {
 
     // ---- the document as a whole ----------------------------------------------------------------------------------------------
 
-    /// Asks whoever hears it for the whole document.
-    pub fn ask_for_document(&mut self, cx: &mut Cx<'_>) {
-        self.meta.document.want(cx.now);
+    /// Asks whoever hears it for the whole document as it is since this fold.
+    pub fn ask_for_document(&mut self, cx: &mut Cx<'_>, generation: u32) {
+        self.meta.document.want(cx.now, generation);
         self.persist(cx);
         let post = Post::new(&self.current_keys(), &Message::WantDocument).ephemeral();
         cx.post(post.with_mailbox(self.mailbox(cx), self.talk));
     }
 
-    /// A document that others offered is in use.
-    pub fn has_document(&mut self, cx: &mut Cx<'_>) {
-        if self.meta.document.settle() {
+    /// A document that others offered is in use, and of this fold.
+    pub fn has_document(&mut self, cx: &mut Cx<'_>, generation: u32) {
+        if self.meta.document.settle(generation) {
             self.persist(cx);
         }
     }
@@ -103,17 +103,19 @@ impl Room {
         self.room.to_vec()
     }
 
+    /// What a seat has said that it obtains by the fold to this generation.
+    pub fn folded(&self, seat: SeatNumber, generation: u32) -> Option<[u8; 16]> {
+        self.log.entries().find_map(|entry| match entry.body {
+            Body::Folded { generation: of, hash } if of == generation && entry.seat == seat => Some(hash),
+            _ => None,
+        })
+    }
+
     /// The hash on which every seat that sits and was heard within `span` agrees for this generation, our own included.
     pub fn fold_agreed(&self, generation: u32, now: Instant, span: Duration) -> Option<[u8; 16]> {
-        let folded = |seat: SeatNumber| {
-            self.log.entries().find_map(|entry| match entry.body {
-                Body::Folded { generation: of, hash } if of == generation && entry.seat == seat => Some(hash),
-                _ => None,
-            })
-        };
-        let ours = folded(self.meta.me)?;
+        let ours = self.folded(self.meta.me, generation)?;
         let counts = |number: SeatNumber| number == self.meta.me || self.presence.is_here(number, now, span);
         let mut seats = self.meta.roster.seats().filter(|(number, seat)| seat.standing == Standing::Sits && counts(*number));
-        seats.all(|(number, _)| folded(number) == Some(ours)).then_some(ours)
+        seats.all(|(number, _)| self.folded(number, generation) == Some(ours)).then_some(ours)
     }
 }

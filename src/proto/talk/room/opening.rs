@@ -85,7 +85,7 @@ impl Room {
         let me = state.roster.number(keys.id()).filter(|_| state.fits(&group)).ok_or(Fault::OutOfPlace("room state"))?;
         let mut room = Room::begin(cx, talk, group, keys, me, state.clone());
         // It comes with the state, and is asked for again if it proves unsound or this device dies before it is in use.
-        room.meta.document.want(cx.now);
+        room.meta.document.want(cx.now, state.generation);
         room.enter(cx);
         Ok((room, state))
     }
