@@ -71,6 +71,47 @@ fn whatever_the_schedule_all_agree_before_the_close_and_nothing_is_left_or_reope
     }
 }
 
+/// What random schedules have found, shrunk: what went wrong, and the seed and steps with which it did.
+const FOUND: &[(&str, u64, &[Step])] = {
+    use Step::*;
+    &[
+        (
+            "a seat asks in vain for a term that another has promised to itself, and asks for no later one",
+            138_984,
+            &[CrashAfterWrites(2, 2), Leave(0), Pass(29_286), Reboot(3)],
+        ),
+        (
+            "a member that has not heard the newcomer's first word refuses the commit that lets its device back",
+            215_174,
+            &[Pass(1_379), Crash(1), Pass(3_039), TakeSeat(2), Pass(2_584), Reboot(2), Pass(4_390), Leave(0)],
+        ),
+        (
+            "the host leaves, and what it said before the epoch changed was heard by nobody who could read it",
+            266_273,
+            &[TakeSeat(2), Pass(380), Say(0), Pass(72), Leave(0)],
+        ),
+        ("the host dies while it leaves, and a guest's welcome with it", 51_158, &[CrashAfterWrites(0, 6), Pass(237), Leave(0)]),
+        (
+            "the chair dies while it has what was deleted struck, and forgets that it began",
+            47_433,
+            &[Away(0), CrashAfterWrites(0, 1), CloneElsewhere(1), Strike(0), Pass(87), Write(1)],
+        ),
+        (
+            "a device comes back while a fold is agreed, and takes the document from before it for what it lacks",
+            96_628,
+            &[Say(2), Pass(153), Reboot(1), Pass(227), Strike(0), Pass(3_302), Write(2)],
+        ),
+    ]
+};
+
+#[test]
+fn what_random_schedules_have_found_stays_mended() {
+    for (what, seed, steps) in FOUND {
+        let schedule = Schedule { steps: steps.to_vec(), ..Schedule::of(*seed) };
+        assert_eq!(verdict(|| play(&schedule, Sabotage::None).map(drop)), Ok(()), "{what}");
+    }
+}
+
 /// A schedule in which three meet, write and close, and copies of their disks are put back afterwards.
 fn plain(seed: u64) -> Schedule {
     let steps = vec![Step::Say(1), Step::Write(2), Step::Pass(5_000), Step::Copy(1), Step::Pass(1_000)];
