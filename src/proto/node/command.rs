@@ -12,7 +12,7 @@ use crate::proto::handoff::fountain::{self, Heard};
 use crate::proto::handoff::table::Standing;
 use crate::proto::id::{CardId, LinkId, Source, TalkId};
 use crate::proto::io::{Output, Scope};
-use crate::proto::notes::{Edit, exchange::Notes};
+use crate::proto::notes::{Edit, Run, exchange::Notes};
 use crate::proto::talk::close::Ending;
 use crate::proto::talk::door;
 use crate::proto::talk::entry::SeatNumber;
@@ -210,12 +210,12 @@ impl Node {
         self.check_open(talk)?;
         self.with_room(talk, |room, _| room.may_write()).ok_or(Refused::NotOpen)??;
         let now = self.now;
-        let done = self.notes.get_mut(&talk).ok_or(Refused::NotOpen)?.edit(now, edits);
-        for edit in edits {
-            if let Edit::Splice { at, delete, insert } = edit {
-                let (at, delete) = (u32::try_from(*at).unwrap_or(u32::MAX), u32::try_from(*delete).unwrap_or(u32::MAX));
-                self.with_room(talk, |room, cx| room.preview(cx, at, delete, insert.clone()));
-            }
+        let notes = self.notes.get_mut(&talk).ok_or(Refused::NotOpen)?;
+        let done = notes.edit(now, edits);
+        let typed = notes.typed().filter(|_| edits.iter().any(|edit| matches!(edit, Edit::Splice { .. }))).cloned();
+        if let Some(Run { at, delete, insert }) = typed {
+            let (at, delete) = (u32::try_from(at).unwrap_or(u32::MAX), u32::try_from(delete).unwrap_or(u32::MAX));
+            self.with_room(talk, |room, cx| room.preview(cx, at, delete, insert));
         }
         self.upkeep();
         done

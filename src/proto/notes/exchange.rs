@@ -4,27 +4,15 @@
 //! author is blamed; local edits are never lost, whatever comes in or folds meanwhile; what waits for a change that is not here costs
 //! no job until something new comes, and takes no place from what others send.
 
+use super::typing::{Run, Typing};
 use super::{Document, Edit, Undone, View, actor, change_deps, change_hash, fold, rebase};
-use crate::proto::config::{CHANGE_AGE_MAX, CHANGE_IDLE, FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
+use crate::proto::config::{FOLD_CHANGES, QUARANTINE_BATCH_MAX, QUARANTINE_QUEUE_MAX};
 use crate::proto::error::Refused;
 use crate::proto::id::{JobId, SeatId};
 use crate::proto::io::{Answer, BoundChange, Job, Verdict};
 use crate::proto::secret::hash16;
 use crate::proto::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// When the pending edits were made: the first and the last of them.
-#[derive(Clone, Copy)]
-struct Typing {
-    since: Instant,
-    last: Instant,
-}
-
-impl Typing {
-    fn cut_at(self) -> Instant {
-        (self.last + CHANGE_IDLE).min(self.since + CHANGE_AGE_MAX)
-    }
-}
 
 /// The notes of one talk.
 #[cfg_attr(test, derive(Clone))]
@@ -130,10 +118,15 @@ impl Notes {
     pub fn edit(&mut self, now: Instant, edits: &[Edit]) -> Result<(), Refused> {
         let done = self.document.edit(edits);
         if self.document.has_pending() {
-            let since = self.typing.map_or(now, |typing| typing.since);
-            self.typing = Some(Typing { since, last: now });
+            let edits = if done.is_ok() { edits } else { &[] };
+            self.typing = Some(Typing::go_on(self.typing.take(), now, edits));
         }
         done
+    }
+
+    /// What was typed since the last change.
+    pub fn typed(&self) -> Option<&Run> {
+        self.typing.as_ref().and_then(Typing::run)
     }
 
     /// Takes back our last edits; gives changes to send.
@@ -146,7 +139,7 @@ impl Notes {
 
     /// Cuts a change if typing paused long enough or went on for long, or it is large enough; gives it to be sent.
     pub fn cut(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let is_due = self.typing.is_some_and(|typing| typing.cut_at() <= now);
+        let is_due = self.typing.as_ref().is_some_and(|typing| typing.cut_at() <= now);
         if !is_due && !self.document.is_full() {
             return None;
         }
@@ -161,7 +154,7 @@ impl Notes {
 
     /// When [`Notes::cut`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.typing.map(Typing::cut_at)
+        self.typing.as_ref().map(Typing::cut_at)
     }
 
     /// Queues a remote change. A change of ours comes back after a restart: it is tried like any other.

@@ -8,7 +8,7 @@ use crate::proto::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Keystrokes on their way.
+/// What was typed since the last change, on its way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Preview {
     /// Who types.
