@@ -1,6 +1,7 @@
 //! `alcove`: the attendee's app. The window has the main thread, the driver and what it needs another; between them go plain values.
 
 pub mod editor;
+pub mod notify;
 pub mod paint;
 pub mod practice;
 pub mod screens;

@@ -7,11 +7,13 @@
 #[allow(dead_code)]
 mod process;
 
+mod bulletin;
 mod desk;
 mod eye;
 mod measure;
 mod person;
 
+use bulletin::Bulletin;
 use desk::Desk;
 use eye::Eye;
 use person::{Person, Table};
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
         measure::measure(&table, &pack);
         return ExitCode::SUCCESS;
     }
-    play(&table, &pack);
+    let bulletin = Bulletin::open(desk.session());
+    play(&table, &pack, &bulletin);
     drop(relay);
     println!("two windows, from the card to the erased talk: held ({:.1} s)", began.elapsed().as_secs_f32());
     let began = Instant::now();
@@ -65,7 +68,7 @@ impl Drop for Ended {
     }
 }
 
-fn play(table: &Table<'_>, pack: &Path) {
+fn play(table: &Table<'_>, pack: &Path, bulletin: &Bulletin) {
     let host = Person::start(table, "host", 20, &[pack.to_str().expect("a plain path")]);
     let guest = Person::start(table, "guest", 660, &[]);
     guest.sees("In each talk you have another name, and nobody sees who you are.");
@@ -88,6 +91,9 @@ fn play(table: &Table<'_>, pack: &Path) {
     guest.touch(&format!("Take a seat in “{TOPIC}”"));
     host.sees("Nothing said yet");
     guest.sees("Nothing said yet");
+    // The guest looks at its window, and is told by it alone.
+    bulletin.tells("Your talk has opened.");
+    assert_eq!(bulletin.told().len(), 1, "the host looks elsewhere: {:?}", bulletin.told());
 
     host.write_in("Say something", "Standups. Nobody missed them.");
     host.touch("Say it");
@@ -103,6 +109,13 @@ fn play(table: &Table<'_>, pack: &Path) {
     close(&host, &guest);
     host.end();
     guest.end();
+    for told in bulletin.told() {
+        println!("notified: {}", told.whole);
+        let may_be = ["Your talk has opened.", "There is something new in a talk.", "A talk is over, and erased on this device."];
+        assert!(may_be.contains(&&told.body[..]), "{}", told.whole);
+        let content = [TOPIC, "Standups", "instead", "Offline Days"].into_iter().find(|content| told.whole.contains(content));
+        assert_eq!(content, None, "{}", told.whole);
+    }
     for name in ["host", "guest"] {
         assert_eq!(table.talks_left(name), 0, "{name} holds no talk any more");
     }

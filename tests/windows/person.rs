@@ -226,7 +226,7 @@ impl Drop for Person<'_> {
     }
 }
 
-fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     let (began, mut look) = (Instant::now(), look);
     loop {
         if let Some(found) = look() {

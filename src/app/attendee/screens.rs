@@ -7,6 +7,7 @@ mod notes;
 mod room;
 
 use super::editor::Editor;
+use super::notify::Notifier;
 use super::paint::{self, Rows};
 use super::session::News;
 use super::snapshot::Snapshot;
@@ -62,6 +63,7 @@ struct State {
     receipts: Rows<ui::ReceiptItem>,
     toast: Rc<Timer>,
     clock: Rc<Timer>,
+    notifier: Notifier,
 }
 
 impl Screens {
@@ -94,7 +96,9 @@ impl Screens {
             receipts: Rows::default(),
             toast: Rc::default(),
             clock: Rc::default(),
+            notifier: Notifier::default(),
         };
+        state.notifier.watch(window.window());
         let screens = Screens { window, state: Rc::new(RefCell::new(state)) };
         screens.hang_lists();
         screens.listen();
@@ -216,8 +220,13 @@ impl Screens {
                 state.news.insert(*talk);
                 self.say(&state, Word::TalkOpened);
             }
-            Event::Said(talk) | Event::NotesChanged(talk) if state.talk != Some(*talk) => {
-                state.news.insert(*talk);
+            Event::Said(talk) | Event::NotesChanged(talk) => {
+                if state.talk != Some(*talk) {
+                    state.news.insert(*talk);
+                }
+                if matches!(event, Event::Said(_)) {
+                    self.notify(&state, Word::SomethingSaid);
+                }
             }
             Event::TalkErased(_) => self.say(&state, Word::TalkErased),
             Event::CardGone(_) => self.say(&state, Word::CardGone),
@@ -243,11 +252,10 @@ impl Screens {
             }
             Event::NewcomerWaits { link, words, .. } => {
                 state.newcomers.insert(*link, words.clone());
+                self.notify(&state, Word::NewcomerWaits);
             }
             Event::RecordCorrupt(_) => self.say(&state, Word::RecordCorrupt),
             Event::TalkChanged(_)
-            | Event::Said(_)
-            | Event::NotesChanged(_)
             | Event::NeighboursChanged
             | Event::RelayChanged
             | Event::ReportsChanged
@@ -299,7 +307,13 @@ impl Screens {
         self.say(&self.state.borrow(), word);
     }
 
+    /// For whoever looks elsewhere.
+    fn notify(&self, state: &State, word: Word) {
+        state.notifier.say(word, || self.window.global::<ui::Words>().invoke_word(word).into());
+    }
+
     fn say(&self, state: &State, word: Word) {
+        self.notify(state, word);
         let toast = self.window.global::<ui::Toast>();
         toast.set_word(word);
         toast.set_is_shown(true);
