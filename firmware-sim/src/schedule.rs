@@ -305,6 +305,10 @@ impl Play {
     fn put_back(&mut self, phone: usize) {
         let Some(image) = self.images[phone].last().cloned() else { return };
         self.network.crash(phone, None);
+        if self.closed.iter().all(|closed| *closed == phone) {
+            // It was the last to agree, and the first to know: the old disk knows of no end, nobody else does, and so there was none.
+            self.closed.remove(&phone);
+        }
         self.may_contradict |= self.network.phones[phone].disk.put_back(&image);
         self.network.restart(phone);
         self.has_lost_keys = true;

@@ -47,8 +47,13 @@ fn main() -> ExitCode {
     }
     let bulletin = Bulletin::open(desk.session());
     play(&table, &pack, &bulletin);
-    drop(relay);
     println!("two windows, from the card to the erased talk: held ({:.1} s)", began.elapsed().as_secs_f32());
+    let began = Instant::now();
+    let beside = Desk::new();
+    let eye = Eye::open(beside.session());
+    write_at_once([&table, &Table { desk: &beside, eye: &eye, ..table }], &pack);
+    println!("two desks, on which two people type at once: held ({:.1} s)", began.elapsed().as_secs_f32());
+    drop(relay);
     let began = Instant::now();
     first_start(&table, &pack);
     println!("first start, from the event's code: held ({:.1} s)", began.elapsed().as_secs_f32());
@@ -104,6 +109,14 @@ fn play(table: &Table<'_>, pack: &Path, bulletin: &Bulletin) {
     host.picture("room");
 
     write_together(&host, &guest);
+    // One desk has one keyboard: letter by letter in turn.
+    for (of_host, of_guest) in ["stan", "dups ", "on ", "Mondays"].iter().zip(["a sh", "ort wri", "tten ", "note"]) {
+        host.take_keyboard();
+        host.types(of_host);
+        guest.take_keyboard();
+        guest.types(of_guest);
+    }
+    finish_writing(&host, &guest, ["Stopped: standups on Mondays", "Instead: a short written note"]);
     hand_over(&host, &guest);
     second_window(table);
     close(&host, &guest);
@@ -168,9 +181,9 @@ fn practise(table: &Table<'_>) {
 }
 
 /// Two people in an open room.
-fn open_room<'a>(table: &'a Table<'a>, pack: &Path) -> (Person<'a>, Person<'a>) {
+fn open_room<'a>(of_host: &'a Table<'a>, of_guest: &'a Table<'a>, pack: &Path) -> (Person<'a>, Person<'a>) {
     let pack = pack.to_str().expect("a plain path");
-    let (host, guest) = (Person::start(table, "host", 20, &[pack]), Person::start(table, "guest", 660, &[pack]));
+    let (host, guest) = (Person::start(of_host, "left", 20, &[pack]), Person::start(of_guest, "right", 660, &[pack]));
     host.touch("New talk card");
     host.write_in("Topic", TOPIC);
     host.touch("Opens with so many: one less");
@@ -181,7 +194,7 @@ fn open_room<'a>(table: &'a Table<'a>, pack: &Path) -> (Person<'a>, Person<'a>) 
     (host, guest)
 }
 
-/// Both type at once; each sees what the other types, and in the end both see the same.
+/// Each writes a line of its own; what the one types is in the other's window before it is a change.
 fn write_together(host: &Person<'_>, guest: &Person<'_>) {
     host.touch("Notes");
     guest.touch("Notes");
@@ -190,21 +203,38 @@ fn write_together(host: &Person<'_>, guest: &Person<'_>) {
     guest.sees_in_part("Stopped:");
     host.key("Return");
     host.types("Instead: ");
-    guest.sees_in_part("Instead:");
-    guest.touch_in_part("Instead:");
+    // Until the change comes it is shown where it is typed, at the end of the first.
+    guest.touch_in_part("Paragraph 2: Instead:");
     guest.key("End");
-    // One hand on each keyboard, letter by letter in turn.
     host.touch_in_part("Stopped:");
     host.key("End");
-    for (of_host, of_guest) in ["stan", "dups ", "on ", "Mondays"].iter().zip(["a sh", "ort wri", "tten ", "note"]) {
-        host.take_keyboard();
-        host.types(of_host);
-        guest.take_keyboard();
-        guest.types(of_guest);
-    }
+}
+
+/// Two people at two desks type at the same time, and in the end both have all that either has typed.
+fn write_at_once(tables: [&Table<'_>; 2], pack: &Path) {
+    let (host, guest) = open_room(tables[0], tables[1], pack);
+    write_together(&host, &guest);
+    std::thread::scope(|scope| {
+        scope.spawn(|| host.types("standups on Mondays, and nobody has asked for them since"));
+        scope.spawn(|| guest.types("a short written note, read whenever there is time for it"));
+    });
+    finish_writing(
+        &host,
+        &guest,
+        [
+            "Stopped: standups on Mondays, and nobody has asked for them since",
+            "Instead: a short written note, read whenever there is time for it",
+        ],
+    );
+    host.end();
+    guest.end();
+}
+
+fn finish_writing(host: &Person<'_>, guest: &Person<'_>, lines: [&str; 2]) {
     for person in [host, guest] {
-        person.sees_in_part("Stopped: standups on Mondays");
-        person.sees_in_part("Instead: a short written note");
+        for line in lines {
+            person.sees_in_part(line);
+        }
         person.picture("notes");
     }
     assert_eq!(host.notes(), guest.notes(), "both have the same notes");

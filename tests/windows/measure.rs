@@ -29,7 +29,7 @@ pub fn measure(table: &Table<'_>, pack: &Path) {
     report(&idle, "the welcome screen, no event");
     idle.end();
 
-    let (host, guest) = open_room(table, pack);
+    let (host, guest) = open_room(table, table, pack);
     report(&host, "an open room of two");
     host.touch("Notes");
     guest.touch("Notes");

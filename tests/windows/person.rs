@@ -4,9 +4,9 @@ use super::desk::Desk;
 use super::eye::{ENTRY, Eye, LABEL, Seen, UNKNOWN};
 use super::process::{Attendee, BINARY};
 use serde_json::json;
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A machine under load is slow; what happens at all happens within this time.
@@ -39,7 +39,7 @@ pub struct Person<'a> {
     window: String,
     /// Where the window is, and how large.
     place: (usize, usize, usize, usize),
-    pictures: Cell<usize>,
+    pictures: AtomicUsize,
 }
 
 impl<'a> Person<'a> {
@@ -77,7 +77,7 @@ impl<'a> Person<'a> {
             found.lines().next().map(str::to_owned)
         });
         table.desk.xdotool(&["windowmove", "--sync", &window, &left.to_string(), "10"]);
-        let mut person = Person { table, name: name.to_owned(), child, window, place: (0, 0, 0, 0), pictures: Cell::new(0) };
+        let mut person = Person { table, name: name.to_owned(), child, window, place: (0, 0, 0, 0), pictures: AtomicUsize::new(0) };
         person.place = person.look_where();
         person
     }
@@ -176,8 +176,7 @@ impl<'a> Person<'a> {
     /// Keeps a picture of the window.
     pub fn picture(&self, of: &str) -> PathBuf {
         std::thread::sleep(4 * GLANCE);
-        let number = self.pictures.get() + 1;
-        self.pictures.set(number);
+        let number = self.pictures.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.table.pictures.join(format!("{}-{number:02}-{}.png", self.name, of.replace(' ', "-")));
         self.table.desk.picture(self.place, &path);
         path
