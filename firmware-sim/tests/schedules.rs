@@ -101,6 +101,16 @@ const FOUND: &[(&str, u64, &[Step])] = {
             96_628,
             &[Say(2), Pass(153), Reboot(1), Pass(227), Strike(0), Pass(3_302), Write(2)],
         ),
+        (
+            "a seat dies while it is let into a term, and asks again by other keys than those it is let in with",
+            348_713,
+            &[Pass(211), Leave(0), Pass(192), Crash(3), Pass(1_740)],
+        ),
+        (
+            "who was away agrees alone when the host has left, and a newcomer whom it never met waits for it",
+            351_284,
+            &[Pass(159), Away(1), TakeSeat(2), Pass(2_160), Leave(0), Close(1)],
+        ),
     ]
 };
 

@@ -110,8 +110,10 @@ impl Room {
             let post = Post::new(&receipt.afterlife.closing_keys(), &word).for_hours(CERTIFICATE_HOURS);
             cx.post(post.with_mailbox(mailbox, self.talk));
         }
-        if let Ending::Left | Ending::Removed = ending {
-            // Whoever was removed can write no entry, and that of one who leaves may come when its epoch is long gone.
+        let is_last = certificate.is_some_and(|certificate| certificate.token_hashes().len() == 1);
+        if is_last || matches!(ending, Ending::Left | Ending::Removed) {
+            // Whoever was removed can write no entry, that of one who leaves may come when its epoch is long gone, and who agreed alone
+            // when all others had left may not know whom they had let in.
             let word = ClosingWord::Goodbye { seat: self.keys.id(), signature: close::leave(&self.keys, &self.room) };
             let post = Post::new(&receipt.afterlife.closing_keys(), &word).for_hours(CERTIFICATE_HOURS);
             cx.post(post.with_mailbox(mailbox, self.talk));

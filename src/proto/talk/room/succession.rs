@@ -226,10 +226,12 @@ impl Room {
     }
 
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
-        if let Some(own) = self.meta.succession.own.as_ref().filter(|own| own.ballot == ballot) {
-            return Some(own.clone());
-        }
-        let key_package = self.keys.key_package(cx.rng).ok()?;
+        let key_package = match &self.meta.succession.own {
+            Some(own) if own.ballot == ballot => return Some(own.clone()),
+            // One until it is used: a welcome that was missed fits whatever is asked for after it.
+            Some(own) => own.key_package.clone(),
+            None => self.keys.key_package(cx.rng).ok()?,
+        };
         let grant = self.consent(ballot, key_package);
         // Who asks to follow to a term may have promised a later one.
         if self.meta.succession.promised.is_none_or(|promised| promised.term <= ballot.term) {
