@@ -8,8 +8,9 @@ use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::id::CardId;
 use alcove::proto::node::view::CardView;
 use alcove::shell::driver::Situation;
+use alcove::shell::picture::{Correction, Qr};
 use alcove_ui::{Page, Part, Word};
-use firmware_sim::scenario::{S, number, room};
+use firmware_sim::scenario::{S, number, post, room, terms};
 use slint::ComponentHandle;
 use ui_support::{Scene, init};
 
@@ -159,6 +160,37 @@ fn from_card_to_open_room_by_taps_alone() {
     scene.on(1).tap("Say it");
     scene.pass(S(3));
     assert!(scene.on(2).says_in_part("hello"));
+}
+
+#[test]
+fn journey_2_a_picture_of_the_events_code_is_all_that_a_new_phone_needs() {
+    init();
+    let mut scene = Scene::new(2);
+    let link = scene.network.pack().to_link().expect("a link");
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("event.png");
+    let code = Qr::new(&link, Correction::Medium).expect("a code");
+    std::fs::write(&picture, code.png(4).expect("a picture")).expect("the picture is written");
+    let (_, _) = post(&mut scene.network, 0, terms(2, 3));
+    scene.network.connect(0, 1);
+    scene.renew(1, "de");
+    let mut new = scene.on(1);
+    assert_eq!(new.page(), Page::Welcome);
+    assert!(new.says("In jedem Gespräch hast du einen anderen Namen, und niemand sieht, wer du bist."), "{:?}", new.texts());
+
+    new.tap("Code der Veranstaltung scannen");
+    new.field("Pfad eines Bilds des Codes (PNG)", "/no/such/picture.png");
+    new.tap("Bild lesen");
+    assert!(new.was_told("Diese Datei lässt sich nicht lesen. Prüfe, wo sie liegt und ob sie dir gehört."), "{:?}", new.texts());
+    scene.renew(1, "de");
+    let mut new = scene.on(1);
+    new.tap("Code der Veranstaltung scannen");
+    new.field("Pfad eines Bilds des Codes (PNG)", picture.to_str().expect("a plain path"));
+    new.tap("Bild lesen");
+    assert_ne!(new.page(), Page::Welcome, "{:?}", new.texts());
+    scene.pass(S(5));
+    let mut new = scene.on(1);
+    assert!(new.says_in_part("Platz nehmen"), "the card of the other: {:?}", new.texts());
 }
 
 #[test]

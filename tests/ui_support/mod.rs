@@ -3,10 +3,10 @@
 #![allow(dead_code)] // each story uses its part
 
 use alcove::app::attendee::screens::Screens;
-use alcove::app::attendee::session::News;
+use alcove::app::attendee::session::{News, meant};
 use alcove::app::attendee::settings::Settings;
 use alcove::app::attendee::snapshot::{Snapshot, Wanted};
-use alcove::app::attendee::wish::{Given, Wish};
+use alcove::app::attendee::wish::Wish;
 use alcove::app::attendee::{look_like, words};
 use alcove::app::headless::request::Failure;
 use alcove::proto::error::Refused;
@@ -15,6 +15,7 @@ use alcove::shell::driver::Situation;
 use alcove::shell::picture::decode_luma;
 use alcove::shell::relay::RelayState;
 use alcove_ui::{self as ui, Page, Part};
+use firmware_sim::disk::Disk;
 use firmware_sim::network::Network;
 use firmware_sim::scenario::{S, events, open_room};
 use i_slint_backend_testing::{
@@ -112,6 +113,16 @@ impl Scene {
         }
     }
 
+    /// The phone of one of them is new: it knows of no event, and speaks this language.
+    pub fn renew(&mut self, person: usize, language: &str) {
+        self.network.phones[person].disk = Disk::default();
+        self.network.restart(person);
+        self.people[person] = Person::new(person);
+        let settings = Settings { language: language.into(), look: "light".into(), reduced_motion: true, ..Settings::default() };
+        look_like(&self.people[person].screens, &settings);
+        self.settle();
+    }
+
     /// One look at the node comes to one screen.
     pub fn look(&mut self, person: usize) {
         self.people[person].settle(&mut self.network);
@@ -148,16 +159,18 @@ impl Person {
                 }
                 Wish::Node(act) => {
                     self.edits += u64::from(act.is_edit());
-                    network.with(self.phone, |node| act.carry_out(node))
+                    network.with(self.phone, |node| act.carry_out(node)).map_err(Failure::from)
                 }
-                Wish::Read(Given::Text(text)) => {
-                    let act = alcove::app::attendee::wish::Act::Scan(text);
-                    network.with(self.phone, |node| act.carry_out(node))
+                Wish::Read(given) => {
+                    let reader = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                    reader.block_on(meant(given)).and_then(|act| {
+                        let done = network.with(self.phone, |node| act.carry_out(node));
+                        Ok(done?)
+                    })
                 }
                 other => panic!("no wish for a node: {other:?}"),
             };
-            let done = done.map_err(|refused| words::failure(Failure::from(refused).code));
-            self.screens.take(News::Done(done));
+            self.screens.take(News::Done(done.map_err(|failure| words::failure(failure.code))));
         }
         for event in events(network, self.phone) {
             self.screens.take(News::Event(event));

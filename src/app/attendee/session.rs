@@ -139,23 +139,10 @@ impl<T: Fn(News)> Session<'_, T> {
         Ok(done??)
     }
 
-    /// An event's file or code, or the code of a talk, whichever it is.
     async fn read(&mut self, given: Given) -> Result<Done, Failure> {
-        let text = match given {
-            Given::Path(path) if is_picture(&path) => code::read_text(Source::Image(path)).await?,
-            Given::Path(path) => return self.join(Source::File(path)).await,
-            Given::Text(text) => text,
-        };
-        match PackLink::parse(&text) {
-            Err(PackError::NotALink) => self.act(Act::Scan(text)).await,
-            Ok(_) | Err(_) => self.join(Source::Text(text)).await,
-        }
-    }
-
-    async fn join(&mut self, source: Source) -> Result<Done, Failure> {
-        let pack = code::fetch_pack(source).await?;
-        self.wanted.board = true;
-        Ok(self.driver.change(move |node| node.join_event(&pack)).await?.map(|()| Done::Joined)?)
+        let act = meant(given).await?;
+        self.wanted.board |= matches!(act, Act::Join(_));
+        self.act(act).await
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -171,6 +158,24 @@ impl<T: Fn(News)> Session<'_, T> {
             Notice::Listening(_) | Notice::Relay(_) | Notice::Saved => {}
         }
     }
+}
+
+/// What is wanted by whoever gives an event's file or code, or the code of a talk.
+///
+/// # Errors
+/// [`Failure`] for what cannot be read or fetched, with what to do.
+pub async fn meant(given: Given) -> Result<Act, Failure> {
+    let source = match given {
+        Given::Path(path) if is_picture(&path) => Source::Text(code::read_text(Source::Image(path)).await?),
+        Given::Path(path) => Source::File(path),
+        Given::Text(text) => Source::Text(text),
+    };
+    if let Source::Text(text) = &source
+        && PackLink::parse(text).is_err_and(|error| error == PackError::NotALink)
+    {
+        return Ok(Act::Scan(text.clone()));
+    }
+    Ok(Act::Join(Box::new(code::fetch_pack(source).await?)))
 }
 
 fn is_picture(path: &Path) -> bool {

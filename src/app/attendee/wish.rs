@@ -1,6 +1,7 @@
 //! What a person wants, as values that may leave the screen's thread, and how a node carries out those that are its own.
 
 use super::editor::{self, Edit};
+use crate::model::event::SignedPack;
 use crate::proto::board::{Pattern, Terms};
 use crate::proto::error::Refused;
 use crate::proto::handoff::code::Kind;
@@ -59,6 +60,8 @@ impl Given {
 /// Something that a node does at once.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Act {
+    /// Join an event, or renew its pack.
+    Join(Box<SignedPack>),
     /// Which tags interest the owner.
     SetInterests(Vec<String>),
     /// Draft a card that ends after so many hours, and post it.
@@ -144,6 +147,7 @@ impl Act {
     /// As the node refuses it; nothing has happened then.
     pub fn carry_out(self, node: &mut Node) -> Result<Done, Refused> {
         match self {
+            Act::Join(pack) => return node.join_event(&pack).map(|()| Done::Joined),
             Act::SetInterests(tags) => node.set_interests(tags)?,
             Act::Post(terms, hours) => {
                 let expires_hours = node.wall().hours().saturating_add(hours);
