@@ -7,6 +7,7 @@ use alcove::app::attendee::snapshot::{Snapshot, Wanted};
 use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::id::CardId;
 use alcove::proto::node::view::CardView;
+use alcove::proto::time::Duration;
 use alcove::shell::driver::Situation;
 use alcove::shell::picture::{Correction, Qr};
 use alcove_ui::{Page, Part, Word};
@@ -35,6 +36,30 @@ fn journey_10_a_letter_typed_by_one_is_on_the_others_screen_and_both_write_on() 
     for person in 0..2 {
         assert_eq!(scene.on(person).paragraphs(), ["Erst das", "Häuser 🦆!"]);
     }
+}
+
+#[test]
+fn all_that_one_types_is_on_the_others_screen_before_it_is_a_change() {
+    init();
+    let mut scene = Scene::in_a_room(2);
+    scene.on(0).tap("Notes");
+    scene.on(1).tap("Notes");
+    scene.on(0).tap("Begin to write");
+    scene.on(0).type_text("Standups");
+    scene.pass(S(5));
+    let talk = scene.network.node(1).talks()[0].talk;
+    for (letter, typed) in [('x', "x"), ('x', "xx"), ('y', "xxy")] {
+        scene.on(0).press(letter);
+        scene.settle();
+        scene.network.run(Duration::from_millis(200));
+        scene.settle();
+        assert_eq!(scene.on(1).paragraphs(), ["Standups"], "no change yet");
+        let previews = scene.network.node(1).notes(talk).expect("notes").previews;
+        let seen: Vec<_> = previews.iter().map(|(_, at, delete, insert)| (*at, *delete, &insert[..])).collect();
+        assert_eq!(seen, [(8, 0, typed)]);
+    }
+    scene.pass(S(5));
+    assert_eq!(scene.on(1).paragraphs(), ["Standupsxxy"]);
 }
 
 #[test]
@@ -171,7 +196,7 @@ fn journey_2_a_picture_of_the_events_code_is_all_that_a_new_phone_needs() {
     let picture = folder.path().join("event.png");
     let code = Qr::new(&link, Correction::Medium).expect("a code");
     std::fs::write(&picture, code.png(4).expect("a picture")).expect("the picture is written");
-    let (_, _) = post(&mut scene.network, 0, terms(2, 3));
+    let _card = post(&mut scene.network, 0, terms(2, 3));
     scene.network.connect(0, 1);
     scene.renew(1, "de");
     let mut new = scene.on(1);
@@ -189,7 +214,7 @@ fn journey_2_a_picture_of_the_events_code_is_all_that_a_new_phone_needs() {
     new.tap("Bild lesen");
     assert_ne!(new.page(), Page::Welcome, "{:?}", new.texts());
     scene.pass(S(5));
-    let mut new = scene.on(1);
+    let new = scene.on(1);
     assert!(new.says_in_part("Platz nehmen"), "the card of the other: {:?}", new.texts());
 }
 
