@@ -102,6 +102,11 @@ const FOUND: &[(&str, u64, &[Step])] = {
             &[Say(2), Pass(153), Reboot(1), Pass(227), Strike(0), Pass(3_302), Write(2)],
         ),
         (
+            "the chair lets a device back in and loses its keys, and who was away hears of it from nobody",
+            204_621,
+            &[Away(1), Reboot(2), Pass(2_540), Crash(2), Reboot(0)],
+        ),
+        (
             "a seat dies while it is let into a term, and asks again by other keys than those it is let in with",
             348_713,
             &[Pass(211), Leave(0), Pass(192), Crash(3), Pass(1_740)],

@@ -219,5 +219,7 @@ pub const PEER_FAULTS_MAX: u64 = 1_000;
 pub const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 /// and how long they wait at most when nobody answers: as long as a chair may be silent.
 pub const CONSENT_INTERVAL_MAX: Duration = CHAIR_SILENCE_MAX;
+/// A newcomer carries so many parcels of the commit that let it in, for those who were away.
+pub const LED_BY_MAX: usize = 16;
 /// After so many questions in vain a successor asks for a later term.
 pub const CONSENT_TRIES: u32 = 4;

@@ -5,8 +5,8 @@ use super::io::{Event, Output, Persist, ReadKey, Scope};
 use super::rng::Rng;
 use super::secret::Key;
 use super::time::{Instant, WallTime};
-use super::wire::parcel::ParcelKeys;
-use super::wire::{encode, parcel};
+use super::wire::parcel::{Parcel, ParcelKeys, Travel};
+use super::wire::{encode, message, parcel};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -121,6 +121,15 @@ impl Post {
     /// At most this many hops.
     pub fn within_hops(self, hops: u8) -> Post {
         Post { hops: Some(hops), ..self }
+    }
+
+    /// Sealed by this time; `None` if it is longer than any message may be.
+    pub fn seal(&self, rng: &mut Rng, wall: WallTime) -> Option<Vec<Parcel>> {
+        // The expiry names an hour, rounded up, so that it tells no more about the time of sending than that.
+        let expiry_hours = wall.hours() + u32::from(self.hours.max(1)) + 1;
+        let hops = self.hops.unwrap_or(5 + rng.below(3) as u8);
+        let travel = Travel { expiry_hours, ephemeral: self.ephemeral, hops };
+        message::seal(rng, &self.keys, travel, &self.message)
     }
 
     /// Whether it fits one small parcel.

@@ -31,7 +31,7 @@ mod upkeep;
 pub mod view;
 
 use super::board::Board;
-use super::config::{EVENTS_OUT_MAX, PEER_FAULTS_MAX};
+use super::config::{EVENTS_OUT_MAX, LED_BY_MAX, PEER_FAULTS_MAX};
 use super::cx::{Cx, EventKeys, Post, Via};
 use super::error::Fault;
 use super::handoff::fountain;
@@ -47,8 +47,8 @@ use super::talk::Talk;
 use super::talk::close::Receipt;
 use super::time::{Instant, WallTime};
 use super::wire::frame::Frame;
-use super::wire::message::{self, Assembler};
-use super::wire::parcel::{Parcel, Travel};
+use super::wire::message::Assembler;
+use super::wire::parcel::Parcel;
 use reading::Reader;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -175,11 +175,7 @@ impl Node {
     }
 
     fn seal_post(&mut self, post: &Post) -> Vec<Parcel> {
-        // The expiry names an hour, rounded up, so that it tells no more about the time of sending than that.
-        let expiry_hours = self.clock.latest(self.now).hours() + u32::from(post.hours.max(1)) + 1;
-        let hops = post.hops.unwrap_or(5 + self.rng.below(3) as u8);
-        let travel = Travel { expiry_hours, ephemeral: post.ephemeral, hops };
-        let sealed = message::seal(&mut self.rng, &post.keys, travel, &post.message);
+        let sealed = post.seal(&mut self.rng, self.clock.latest(self.now));
         if sealed.is_none() {
             self.fault("own message", Fault::TooMuch("message"));
         }
@@ -187,15 +183,30 @@ impl Node {
     }
 
     fn send_sealed(&mut self, post: &Post, parcels: Vec<Parcel>) {
-        let wall = self.clock.latest(self.now);
         for parcel in parcels {
             if let Some(to) = post.mailbox {
                 self.mailbox.leave(self.now, to, parcel.clone(), post.hours, post.owner);
             }
-            let frames = self.mesh.originate(&mut self.rng, self.now, wall, parcel);
-            self.transmit(frames);
+            self.originate(parcel);
         }
         self.schedule();
+    }
+
+    /// Carries what another has sealed for whom we may meet, unless it is too old.
+    fn carry(&mut self, sealed: Vec<Vec<u8>>) {
+        let hour = self.clock.latest(self.now).hours();
+        for parcel in sealed.into_iter().take(LED_BY_MAX).filter_map(|bytes| Parcel::decode(bytes).ok()) {
+            if parcel.travel().expiry_hours > hour {
+                self.originate(parcel);
+            }
+        }
+    }
+
+    /// Carries a sealed parcel, and gives it to all neighbours.
+    fn originate(&mut self, parcel: Parcel) {
+        let wall = self.clock.latest(self.now);
+        let frames = self.mesh.originate(&mut self.rng, self.now, wall, parcel);
+        self.transmit(frames);
     }
 
     fn transmit(&mut self, frames: Vec<Outgoing>) {

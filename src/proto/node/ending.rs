@@ -122,8 +122,7 @@ impl Node {
             if let Some(to) = word.mailbox {
                 self.mailbox.leave(now, to, parcel.clone(), word.hours, word.is_withdrawn.then_some(id));
             }
-            let frames = self.mesh.originate(&mut self.rng, now, wall, parcel);
-            self.transmit(frames);
+            self.originate(parcel);
         }
         let over = |id: &TalkId| !self.talks.contains_key(id) && !self.receipts.get(id).is_some_and(Receipt::is_awaited);
         let over: Vec<_> = self.mailbox.owners().filter(over).collect();

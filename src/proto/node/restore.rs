@@ -1,7 +1,7 @@
 //! A node from what its vault gives back: the only time that the core reads what it wrote.
 
 use super::Node;
-use super::talks::post_card;
+use super::talks::{LED_BY, post_card};
 use crate::model::event::SignedPack;
 use crate::proto::error::Corrupt;
 use crate::proto::id::TalkId;
@@ -41,6 +41,8 @@ impl Node {
                 node.corrupt(&format!("talk {talk}"));
             }
             node.resume_fold(*talk);
+            let led_by = records.get(LED_BY).and_then(|bytes| decode(bytes, "led by").ok());
+            node.carry(led_by.unwrap_or_default());
             if node.hosting_round(*talk).is_some() {
                 // Whoever follows to the new round follows to no other draw in it.
                 node.remember_stage(*talk);

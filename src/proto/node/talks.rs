@@ -16,6 +16,9 @@ use crate::proto::talk::seats::{Answered, Errand, Founding, Waiting};
 use crate::proto::talk::{Stage, Talk};
 use std::collections::BTreeSet;
 
+/// Under which name the sealed commit that let us in is remembered.
+pub(super) const LED_BY: &[u8] = b"led by";
+
 /// Under which name a receipt is remembered.
 pub(super) fn receipt_name(talk: TalkId) -> Vec<u8> {
     [b"receipt/", &talk.0[..]].concat()
@@ -122,6 +125,8 @@ impl Node {
                             return self.fault("a welcome", Fault::OutOfPlace("closed talk"));
                         }
                         self.open(talk, room, None);
+                        self.with_cx(|_, cx| cx.put(Scope::Talk(talk), LED_BY, &state.led_by));
+                        self.carry(state.led_by);
                         let from = self.room(talk).and_then(|room| room.roster().seat(room.chair())).map(|seat| seat.id);
                         self.take_document(talk, from, state.generation, 0, state.document);
                     }

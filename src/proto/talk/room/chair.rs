@@ -4,6 +4,7 @@
 
 use super::commit::Commit;
 use super::message::Message;
+use super::opening::State;
 use super::{Effect, Room};
 use crate::proto::config::SEAT_RETRY_INTERVAL;
 use crate::proto::cx::{Cx, Post, Via};
@@ -20,6 +21,7 @@ use crate::proto::talk::roster::Standing;
 use crate::proto::talk::seats::{Offer, ToGuest, ToHost, Welcome, open_request, tell};
 use crate::proto::time::Instant;
 use crate::proto::wire::encode;
+use crate::proto::wire::parcel::ParcelKeys;
 
 /// Where devices that return ask, and the mailbox in which that is left at the relay.
 pub(super) fn own_door(founding: &Key) -> (Door, ReadKey) {
@@ -207,6 +209,12 @@ impl Room {
         staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
     }
 
+    /// A commit as whoever we let in with it can carry it: we may be gone before those have heard it who are away.
+    fn sealed_for_laggards(&self, cx: &mut Cx<'_>, keys: &ParcelKeys, commit: &Message) -> Vec<Vec<u8>> {
+        let parcels = Post::new(keys, commit).seal(cx.rng, cx.wall).unwrap_or_default();
+        parcels.iter().map(|parcel| parcel.as_bytes().to_vec()).collect()
+    }
+
     /// Brings roster and log up to date with a merged commit.
     fn seat_changes(&mut self, added: &[Member], removed: &[SeatId], returned: &[Returned]) {
         for member in added {
@@ -288,7 +296,8 @@ impl Room {
         self.persist(cx);
         cx.post(Post::new(&old_keys, &message).with_mailbox(self.mailbox(cx), self.talk));
         if let Some(welcome) = committed.welcome {
-            let state = encode(&self.state(generation, document.to_vec()));
+            let led_by = self.sealed_for_laggards(cx, &old_keys, &message);
+            let state = encode(&State { led_by, ..self.state(generation, document.to_vec()) });
             for admission in &admissions {
                 match admission {
                     Admission::Late { seat, after, key_package } => {

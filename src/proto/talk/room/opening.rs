@@ -37,6 +37,8 @@ pub struct State {
     /// The notes, saved.
     pub document: Vec<u8>,
     pub(super) returned: Vec<Returned>,
+    /// The commit that lets the newcomer in, sealed for those who have not heard it: to be carried to them, and not to be read.
+    pub led_by: Vec<Vec<u8>>,
 }
 
 impl State {
@@ -48,8 +50,8 @@ impl State {
             roster.admit(member.seat, member.key);
         }
         let heads = vec![Head::default(); group.roster().len()];
-        let (generation, document, returned) = (0, Vec::new(), Vec::new());
-        Some(State { terms, card, founding, term: 1, chair: 0, roster, heads, opened, generation, document, returned })
+        let (generation, document, returned, led_by) = (0, Vec::new(), Vec::new(), Vec::new());
+        Some(State { terms, card, founding, term: 1, chair: 0, roster, heads, opened, generation, document, returned, led_by })
     }
 
     /// Whether everybody in the group sits by the key under which it was admitted, and every seat has a line.
@@ -121,6 +123,7 @@ impl Room {
             generation,
             document,
             returned: self.meta.returned.clone(),
+            led_by: Vec::new(),
         }
     }
 }

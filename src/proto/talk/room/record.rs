@@ -66,7 +66,8 @@ pub(super) struct Meta {
 impl Meta {
     /// Of a member that begins with this state.
     pub(super) fn new(rng: &mut Rng, wall: WallTime, me: SeatNumber, state: State) -> Meta {
-        let State { terms, card, founding, term, chair, roster, heads, opened, returned, generation: _, document: _ } = state;
+        let State { terms, card, founding, term, chair, roster, heads, opened, returned, generation: _, document: _, led_by: _ } =
+            state;
         Meta {
             remaining: WallTime::from_hours(terms.expires_hours).since(wall),
             terms,
