@@ -3,8 +3,8 @@
 use alcove::proto::error::Refused;
 use alcove::proto::id::TalkId;
 use alcove::proto::node::view::State;
+use alcove::proto::talk::attendance::Contact;
 use alcove::proto::talk::close::Ending;
-use alcove::proto::talk::presence::Contact;
 use alcove::proto::time::Duration;
 use firmware_sim::checker::gone;
 use firmware_sim::network::Network;

@@ -3,8 +3,8 @@
 use crate::proto::board::Pattern;
 use crate::proto::io::HandoffFailure;
 use crate::proto::node::view::{State, TalkView};
+use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::Ending;
-use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::Standing;
 use crate::shell::driver::Situation;
 use crate::shell::keystore::Level;

@@ -1,6 +1,7 @@
 //! One talk from its card to its end: seats and quorum, the room, its log, who sits where, and the close.
 
 pub mod agenda;
+pub mod attendance;
 pub mod beacon;
 pub mod close;
 pub mod document;
@@ -9,7 +10,6 @@ pub mod entry;
 pub mod epoch;
 pub mod group;
 pub mod persona;
-pub mod presence;
 pub mod preview;
 pub mod rejoin;
 pub mod repair;

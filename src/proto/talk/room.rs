@@ -18,12 +18,12 @@ mod tests;
 mod view;
 
 use super::agenda::{Admission, Agenda};
+use super::attendance::Attendance;
 use super::beacon::{Beacon, Trickle};
 use super::close::{self, Certificate};
 use super::door::Door;
 use super::entry::{Body, Entry, Item, Log, ProposalId, SeatNumber};
 use super::group::{Group, GroupError, Opened, SeatKeys, check_key_package, verify};
-use super::presence::Presence;
 use super::preview::{Preview, Previews};
 use super::rejoin::RejoinKey;
 use super::repair::Repair;
@@ -94,7 +94,7 @@ pub struct Room {
     trickle: Trickle,
     next_relay_beacon: Option<Instant>,
     repair: Repair,
-    presence: Presence,
+    attendance: Attendance,
     agenda: Agenda,
     /// Whom we, the chair, have admitted and not yet heard, and when it was told so.
     unheard: BTreeMap<SeatId, (Welcome, Option<Instant>)>,
@@ -118,7 +118,7 @@ impl Room {
             trickle: Trickle::new(now),
             next_relay_beacon: None,
             repair: Repair::default(),
-            presence: Presence::new(now),
+            attendance: Attendance::new(now),
             agenda: Agenda::default(),
             unheard: BTreeMap::new(),
             previews: Previews::default(),
@@ -490,7 +490,7 @@ impl Room {
         if self.meta.document.is_ask_due(cx.now) {
             self.ask_for_document(cx, 0);
         }
-        if self.presence.give_up(cx.now) {
+        if self.attendance.give_up(cx.now) {
             cx.tell(Event::TalkChanged(self.talk));
         }
         self.lapse(cx);
@@ -511,7 +511,7 @@ impl Room {
             deadline,
             self.next_relay_beacon,
             self.repair.poll_timeout(),
-            self.presence.poll_timeout(),
+            self.attendance.poll_timeout(),
             commit,
             lapse,
             succession,
@@ -521,7 +521,7 @@ impl Room {
 
     fn leave_table_if_alone(&mut self, cx: &mut Cx<'_>) {
         let at_table = self.meta.roster.seat(self.meta.me).is_some_and(|seat| seat.at_table);
-        if at_table && self.presence.is_table_silent(cx.now) {
+        if at_table && self.attendance.is_table_silent(cx.now) {
             self.append(cx, Body::Place { at_table: false });
         }
     }
@@ -536,7 +536,7 @@ impl Room {
 
     /// Somebody is heard again after a time alone, or a transport came up: whether anything is newer must be asked.
     pub fn check(&mut self, cx: &mut Cx<'_>) {
-        self.presence.check(cx.now);
+        self.attendance.check(cx.now);
         self.trickle.reset(cx.rng, cx.now);
     }
 
@@ -547,20 +547,20 @@ impl Room {
 
     /// A transport answered that nothing newer is there.
     pub fn nothing_newer(&mut self, cx: &mut Cx<'_>) {
-        if self.presence.confirm() {
+        if self.attendance.confirm() {
             cx.tell(Event::TalkChanged(self.talk));
         }
     }
 
     fn hear(&mut self, now: Instant, seat: SeatNumber, via: Via) {
         if seat != self.meta.me && self.meta.roster.seat(seat).is_some() {
-            self.presence.hear(now, seat, via);
+            self.attendance.hear(now, seat, via);
         }
     }
 
     /// Whether the online leg rests: everybody who sits is at the table and was heard over a link a moment ago.
     pub fn rests(&self, now: Instant) -> bool {
-        let near = |number: SeatNumber| number == self.meta.me || self.presence.is_near(number, now);
+        let near = |number: SeatNumber| number == self.meta.me || self.attendance.is_near(number, now);
         self.meta.roster.sitting().count() > 1 && self.meta.roster.sitting().all(|(number, seat)| seat.at_table && near(number))
     }
 

@@ -135,7 +135,7 @@ impl Room {
     /// A proposal is over, by this seat's word. Our own clock alone does not know it if we were away when it lapsed: the others may have
     /// agreed in time.
     pub(super) fn drop_proposal(&mut self, cx: &Cx<'_>, by: SeatNumber, proposal: ProposalId) {
-        let is_known = by != self.meta.me || self.presence.is_in_contact(cx.now);
+        let is_known = by != self.meta.me || self.attendance.is_in_contact(cx.now);
         self.meta.closing.drop_proposal(proposal, is_known);
     }
 

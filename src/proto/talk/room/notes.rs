@@ -114,7 +114,7 @@ impl Room {
     /// The hash on which every seat that sits and was heard within `span` agrees for this generation, our own included.
     pub fn fold_agreed(&self, generation: u32, now: Instant, span: Duration) -> Option<[u8; 16]> {
         let ours = self.folded(self.meta.me, generation)?;
-        let counts = |number: SeatNumber| number == self.meta.me || self.presence.is_here(number, now, span);
+        let counts = |number: SeatNumber| number == self.meta.me || self.attendance.is_here(number, now, span);
         let mut seats = self.meta.roster.seats().filter(|(number, seat)| seat.standing == Standing::Sits && counts(*number));
         seats.all(|(number, _)| self.folded(number, generation) == Some(ours)).then_some(ours)
     }

@@ -120,7 +120,7 @@ impl Room {
         let welcomes = welcomes.filter_map(|(_, value)| decode::<Welcome>(value, "welcome").ok());
         room.unheard = welcomes.map(|welcome| (welcome.seat, (welcome, None))).collect();
         room.meta.succession.resume(now);
-        room.presence.check(now);
+        room.attendance.check(now);
         room.meta.document.restart(now);
         Some(room)
     }

@@ -205,12 +205,12 @@ impl Room {
         let all_near = self.meta.roster.sitting().all(|(_, seat)| seat.at_table);
         let patience = if all_near { CHAIR_SILENCE_MAX } else { CHAIR_SILENCE_MAX_BY_RELAY };
         let sits = self.meta.roster.seat(chair).is_some_and(|seat| seat.standing == Standing::Sits);
-        !sits || now.since(self.presence.silent_since(chair)) > patience
+        !sits || now.since(self.attendance.silent_since(chair)) > patience
     }
 
     fn is_first_in_line(&self, now: Instant) -> bool {
         let electors = self.electors(self.place_in_chain(), &[]);
-        let here = |number: SeatNumber| self.presence.is_here(number, now, CHAIR_SILENCE_MAX);
+        let here = |number: SeatNumber| self.attendance.is_here(number, now, CHAIR_SILENCE_MAX);
         !electors.into_iter().any(|number| number < self.meta.me && number != self.meta.chair && here(number))
     }
 

@@ -5,9 +5,9 @@ mod hostile;
 use super::Room;
 use crate::proto::config::{ABSENCE_MAX, CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY};
 use crate::proto::talk::agenda::Admission;
+use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::set_hash;
 use crate::proto::talk::entry::{Body, ProposalId, SeatNumber, Sig, Vote};
-use crate::proto::talk::presence::Contact;
 use crate::proto::time::{Duration, Instant};
 use std::collections::BTreeSet;
 

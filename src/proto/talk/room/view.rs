@@ -5,10 +5,10 @@ use crate::proto::board::Terms;
 use crate::proto::cx::EventKeys;
 use crate::proto::id::{CardId, SeatId};
 use crate::proto::secret::Key;
+use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::Afterlife;
 use crate::proto::talk::entry::{Body, Entry, SeatNumber};
 use crate::proto::talk::persona;
-use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::Roster;
 use crate::proto::time::Instant;
 
@@ -85,12 +85,12 @@ impl Room {
 
     /// Whether what is shown was checked since the last absence.
     pub fn contact(&self) -> Contact {
-        self.presence.contact()
+        self.attendance.contact()
     }
 
     /// When a seat was last heard.
     pub fn heard(&self, seat: SeatNumber) -> Option<Instant> {
-        self.presence.heard(seat)
+        self.attendance.heard(seat)
     }
 
     /// The MLS epoch.

@@ -25,7 +25,7 @@ pub enum Contact {
 
 /// The others, as one member hears them.
 #[cfg_attr(test, derive(Clone))]
-pub struct Presence {
+pub struct Attendance {
     heard: BTreeMap<SeatNumber, Heard>,
     contact: Contact,
     /// When we began to listen.
@@ -38,10 +38,10 @@ struct Heard {
     over_link: Option<Instant>,
 }
 
-impl Presence {
+impl Attendance {
     /// Begins to listen; nothing was missed.
-    pub fn new(now: Instant) -> Presence {
-        Presence { heard: BTreeMap::new(), contact: Contact::Fresh, since: now }
+    pub fn new(now: Instant) -> Attendance {
+        Attendance { heard: BTreeMap::new(), contact: Contact::Fresh, since: now }
     }
 
     /// Another seat was heard.
@@ -110,7 +110,7 @@ impl Presence {
         is_over
     }
 
-    /// When [`Presence::give_up`] has something to do.
+    /// When [`Attendance::give_up`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.contact {
             Contact::Checking { until } => Some(until),
@@ -127,32 +127,32 @@ mod tests {
 
     #[test]
     fn a_seat_is_near_only_as_long_as_it_is_heard_over_a_link() {
-        let mut presence = Presence::new(Instant(0));
-        presence.hear(AT, 1, Via::Link);
+        let mut attendance = Attendance::new(Instant(0));
+        attendance.hear(AT, 1, Via::Link);
         let later = AT + TABLE_SILENCE_MAX;
-        presence.hear(later, 1, Via::Relay);
-        assert!(presence.is_near(1, later) && !presence.is_table_silent(later));
+        attendance.hear(later, 1, Via::Relay);
+        assert!(attendance.is_near(1, later) && !attendance.is_table_silent(later));
         let silent = later + Duration::from_micros(1);
-        assert!(!presence.is_near(1, silent) && presence.is_table_silent(silent), "the relay brings nobody to the table");
-        assert!(presence.is_here(1, silent, Duration::from_secs(1)));
-        assert!(!presence.is_near(2, AT) && presence.silent_since(2) == Instant(0));
+        assert!(!attendance.is_near(1, silent) && attendance.is_table_silent(silent), "the relay brings nobody to the table");
+        assert!(attendance.is_here(1, silent, Duration::from_secs(1)));
+        assert!(!attendance.is_near(2, AT) && attendance.silent_since(2) == Instant(0));
     }
 
     #[test]
     fn after_an_absence_nothing_is_current_before_it_was_checked() {
-        let mut presence = Presence::new(Instant(0));
-        presence.hear(AT, 1, Via::Link);
-        presence.check(AT + ABSENCE_MAX);
-        assert_eq!(presence.contact(), Contact::Fresh);
+        let mut attendance = Attendance::new(Instant(0));
+        attendance.hear(AT, 1, Via::Link);
+        attendance.check(AT + ABSENCE_MAX);
+        assert_eq!(attendance.contact(), Contact::Fresh);
         let back = AT + ABSENCE_MAX + Duration::from_secs(1);
-        presence.check(back);
+        attendance.check(back);
         let until = back + CHECK_TIME_MAX;
-        assert_eq!((presence.contact(), presence.poll_timeout()), (Contact::Checking { until }, Some(until)));
-        assert!(!presence.give_up(back) && presence.give_up(until) && !presence.give_up(until));
-        assert_eq!(presence.contact(), Contact::Unchecked);
-        assert!(presence.confirm() && !presence.confirm());
-        presence.check(back);
-        presence.hear(back, 1, Via::Relay);
-        assert_eq!(presence.contact(), Contact::Fresh, "any word of another will do");
+        assert_eq!((attendance.contact(), attendance.poll_timeout()), (Contact::Checking { until }, Some(until)));
+        assert!(!attendance.give_up(back) && attendance.give_up(until) && !attendance.give_up(until));
+        assert_eq!(attendance.contact(), Contact::Unchecked);
+        assert!(attendance.confirm() && !attendance.confirm());
+        attendance.check(back);
+        attendance.hear(back, 1, Via::Relay);
+        assert_eq!(attendance.contact(), Contact::Fresh, "any word of another will do");
     }
 }
