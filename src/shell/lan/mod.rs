@@ -20,7 +20,7 @@ mod station;
 use crate::proto::config::CELL_BYTES;
 use crate::proto::id::{DialId, LinkId};
 use crate::proto::io::Input;
-use link::{End, Links};
+use crate::shell::queue::{End, Links};
 use station::{Order, Station};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -132,6 +132,11 @@ impl Lan {
     /// Off: closes all links, says goodbye and stops listening. On: begins again, under new names and at a new port.
     pub fn set_online(&self, online: bool) {
         let _ = self.orders.send(Order::Online(online));
+    }
+
+    /// Whether this link is one of its own, and stands.
+    pub fn has(&self, link: LinkId) -> bool {
+        self.links.queue(link).is_some()
     }
 
     /// How many links stand.

@@ -6,7 +6,7 @@
 use super::dial::first_to_answer;
 use super::discovery::{Name, Sighting, Watch};
 use super::interface::{is_any, is_on_link, leading_somewhere, reachable};
-use super::link::{End, Links};
+use super::link;
 use super::listener::Listener;
 use super::neighbourhood::Neighbourhood;
 use super::place::Places;
@@ -14,6 +14,7 @@ use super::{DIALS_MAX, Discovery, LanOptions};
 use crate::proto::id::{DialId, LinkId};
 use crate::proto::io::{Input, Origin};
 use crate::proto::rng::Rng;
+use crate::shell::queue::{End, Links};
 use if_addrs::Interface;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -377,7 +378,7 @@ impl Station {
         let link = self.links.open();
         self.places.take(link, origin, remote, local);
         self.neighbourhood.link_up(link, remote, instance, own, Instant::now());
-        let carried = self.links.clone().carry(link, origin, stream, self.events.clone());
+        let carried = link::carry(self.links.clone(), link, origin, stream, self.events.clone());
         self.carriers.spawn(async move {
             carried.await;
             link
