@@ -14,7 +14,7 @@ const WORDS: [&str; 9] = ["time", "id", "rng", "config", "error", "io", "secret"
 /// Layer 1: bytes, and what a part is given.
 const BYTES: [&str; 2] = ["wire", "cx"];
 /// Layer 2: siblings.
-const PARTS: [&str; 8] = ["link", "mesh", "board", "talk", "notes", "handoff", "mailbox", "job"];
+const PARTS: [&str; 9] = ["presence", "link", "mesh", "board", "talk", "notes", "handoff", "mailbox", "job"];
 
 /// Sideways arrows that stand: from, to, why.
 const SIDEWAYS: [(&str, &str, &str); 6] = [

@@ -8,7 +8,7 @@ use alcove::proto::board::{Card, Content, Pattern, Terms};
 use alcove::proto::error::Fault;
 use alcove::proto::handoff::code::{Code, Kind, OneTime};
 use alcove::proto::handoff::fountain::{Heard, Receiver, Sender};
-use alcove::proto::id::{EventId, PutId, SeatId, WriteName};
+use alcove::proto::id::{EphemeralId, EventId, PutId, SeatId, WriteName};
 use alcove::proto::io::{ReadKey, RelayCommand, RelayRefusal};
 use alcove::proto::rng::Rng;
 use alcove::proto::secret::Key;
@@ -19,6 +19,7 @@ use alcove::proto::talk::entry::{Body, Entry, Head, Item, ProposalId};
 use alcove::proto::talk::group::{SeatKeys, check_key_package, verify};
 use alcove::proto::talk::seats::{Offer, RosterSeat, ToGuest, ToHost};
 use alcove::proto::time::WallTime;
+use alcove::proto::wire::advert::{Advert, Shower};
 use alcove::proto::wire::frame::{Control, Frame, FrameReader};
 use alcove::proto::wire::message::{self, Assembler};
 use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
@@ -105,12 +106,17 @@ fn parcels_and_frames(vectors: &mut Vectors) {
         },
     );
 
+    let advert = Advert { shower: Shower::Kiosk, id: EphemeralId([7; 6]), hint: [8; 3] };
+    vectors.plain("advert of a kiosk", advert.to_bytes().to_vec(), move |bytes| Advert::from_bytes(bytes) == Some(advert));
     let controls = [
         ("carrying", Control::Carrying { fingerprint: [3; 16] }),
         ("have", Control::Have { short_ids: vec![[4; 8], [5; 8]], last: true }),
         ("table", Control::Table { proof: [6; 32] }),
         ("newcomer", Control::Newcomer { offer: vec![8; 3] }),
         ("admission", Control::Admission { admitted: true }),
+        ("introduction", Control::Introduction { id: EphemeralId([7; 6]) }),
+        ("ask", Control::Ask { public: [9; 32], proof: [10; 32] }),
+        ("answer", Control::Answer { proof: [11; 32] }),
     ];
     for (name, control) in controls {
         let frame = Frame::Control(control);
@@ -337,7 +343,7 @@ fn every_wire_format_is_written_as_the_committed_vectors_say() {
     for (name, vector) in by_name(&now) {
         assert_eq!(by_name(&committed).get(&name), Some(&vector), "{name}: if this is meant, write the vectors anew");
     }
-    assert_eq!((now.len(), committed.len()), (52, now.len()));
+    assert_eq!((now.len(), committed.len()), (56, now.len()));
 }
 
 #[test]

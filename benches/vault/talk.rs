@@ -177,6 +177,7 @@ impl Pair {
                         | Output::Disconnect { .. }
                         | Output::Dial { .. }
                         | Output::Relay(_)
+                        | Output::Radio(_)
                         | Output::Event(_) => {}
                     }
                 }

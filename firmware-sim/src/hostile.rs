@@ -95,7 +95,12 @@ impl Hostile {
             }
             Input::LinkDown { link } => drop(self.links.remove(&link)),
             Input::Received { link, bytes } => self.received(link, &bytes),
-            Input::Listening(_) | Input::DialFailed { .. } | Input::Relay(_) | Input::Computed { .. } | Input::Timeout => {}
+            Input::Listening(_)
+            | Input::DialFailed { .. }
+            | Input::Relay(_)
+            | Input::Radio(_)
+            | Input::Computed { .. }
+            | Input::Timeout => {}
         }
         if self.beat().is_some() && self.next <= now {
             self.act();

@@ -12,7 +12,7 @@ use crate::radio::{Radio, Way};
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
 use alcove::proto::id::{DialId, LinkId};
-use alcove::proto::io::{Input, Origin, Output, Persist, RelayCommand, RelayEvent};
+use alcove::proto::io::{Input, Origin, Output, Persist, RadioEvent, RelayCommand, RelayEvent};
 use alcove::proto::job;
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
@@ -266,6 +266,12 @@ impl Network {
         near.into_iter().for_each(|(a, b)| self.link(a, b));
     }
 
+    /// The phone has Bluetooth and no LAN: nobody can dial it. Its links stay as they are.
+    pub fn leave_lan(&mut self, phone: usize) {
+        self.tell(phone, Duration::ZERO, Input::Listening(Vec::new()));
+        self.tell(phone, Duration::ZERO, Input::Radio(RadioEvent::On));
+    }
+
     /// Shifts a phone's wall clock.
     pub fn jump_clock(&mut self, phone: usize, by_ms: i64) {
         self.phones[phone].wall_offset_ms += by_ms;
@@ -370,7 +376,8 @@ impl Network {
                 }
                 Output::Dial { dial, addresses } => self.dial(phone, dial, &addresses),
                 Output::Relay(command) if self.phones[phone].is_online => self.use_relay(phone, command),
-                Output::Relay(_) => {}
+                // These phones have links and no radio of their own.
+                Output::Relay(_) | Output::Radio(_) => {}
                 Output::Compute { id, job } => jobs.push((id, job)),
                 Output::Event(event) => {
                     if self.is_traced {

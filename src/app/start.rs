@@ -26,6 +26,9 @@ pub struct Ways {
     /// How neighbours on the local network are found: by multicast, only on this machine, only by scanned codes, or not at all
     #[arg(long, value_enum, default_value_t = LanChoice::Multicast)]
     pub lan: LanChoice,
+    /// Whether neighbours are found by Bluetooth
+    #[arg(long, value_enum, default_value_t = BluetoothChoice::Auto)]
+    pub bluetooth: BluetoothChoice,
     /// An address of this machine to listen at; may be given several times. All of them if it is not given
     #[arg(long, value_name = "ADDR")]
     pub bind: Vec<IpAddr>,
@@ -47,6 +50,17 @@ pub enum LanChoice {
     Off,
 }
 
+/// Whether to use Bluetooth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BluetoothChoice {
+    /// together with --lan multicast: not where several nodes on one machine meet
+    Auto,
+    /// where there is an adapter
+    On,
+    /// not at all
+    Off,
+}
+
 /// How the profile was found.
 #[derive(Debug)]
 pub struct Found {
@@ -64,14 +78,23 @@ impl Ways {
         self.lan != LanChoice::Off
     }
 
-    fn lan_options(&self, seed: [u8; 32]) -> Option<LanOptions> {
+    /// Whether Bluetooth is to be used.
+    pub fn has_bluetooth(&self) -> bool {
+        match self.bluetooth {
+            BluetoothChoice::Auto => self.lan == LanChoice::Multicast,
+            BluetoothChoice::On => true,
+            BluetoothChoice::Off => false,
+        }
+    }
+
+    fn lan_options(&self, seed: [u8; 32], links: Arc<AtomicU64>) -> Option<LanOptions> {
         let discovery = match self.lan {
             LanChoice::Multicast => Discovery::Multicast,
             LanChoice::Loopback => Discovery::LoopbackOnly,
             LanChoice::Direct => Discovery::Off,
             LanChoice::Off => return None,
         };
-        let options = LanOptions::new(seed, Arc::new(AtomicU64::new(1)));
+        let options = LanOptions::new(seed, links);
         Some(LanOptions { bind: self.bind.clone(), discovery, mdns_port: self.mdns_port, ..options })
     }
 }
@@ -92,7 +115,9 @@ pub fn open(profile: &Path, ways: &Ways) -> Result<(Parts, Found), Failure> {
     let clock = Clock::start();
     let node = Node::restore(node_seed, clock.now(), clock::wall(), records);
     let found = Found { level: vault.level(), lost, corrupt };
-    Ok((Parts { node, vault, clock, lan: ways.lan_options(lan_seed), worker: worker::this_binary() }, found))
+    let links = Arc::new(AtomicU64::new(1));
+    let (lan, has_bluetooth) = (ways.lan_options(lan_seed, links.clone()), ways.has_bluetooth());
+    Ok((Parts { node, vault, clock, lan, has_bluetooth, links, worker: worker::this_binary() }, found))
 }
 
 /// The operating system's randomness, once for each generator.

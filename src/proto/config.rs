@@ -4,6 +4,8 @@ pub use std::time::Duration;
 
 /// One cell on a link: 244 bytes fill one BLE packet at ATT MTU 247.
 pub const CELL_BYTES: usize = 244;
+/// Service data of an advert: what BlueZ lets through under a 128-bit UUID, beside the flags.
+pub const ADVERT_BYTES: usize = 10;
 /// What a cell carries: 244 minus the AEAD tag (16) and the cell's header (4).
 pub const CELL_CONTENT_BYTES: usize = 224;
 /// A small parcel: 2 cells.
@@ -85,6 +87,35 @@ pub const OWN_CROWD_MAX: u8 = 3;
 pub const LINKS_MAX: usize = 64;
 /// A handshake that takes longer is given up.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// An id on the radio stays so long at least, and at most: Bluetooth 6.1's range for private addresses.
+pub const ROTATION_MIN: Duration = Duration::from_secs(8 * 60);
+/// See [`ROTATION_MIN`].
+pub const ROTATION_MAX: Duration = Duration::from_secs(15 * 60);
+/// Between two ids a device is silent so long at least,
+pub const SILENT_GAP_MIN: Duration = Duration::from_secs(2);
+/// and at most: long enough that in a hall several others begin meanwhile.
+pub const SILENT_GAP_MAX: Duration = Duration::from_secs(20);
+/// Who was not heard for so long is not near any more: three times what a phone in the background needs to hear one of a hundred.
+pub const NEAR_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Ids remembered as heard: a hall's; of more, those heard least often go first.
+pub const SIGHTINGS_MAX: usize = 1_024;
+/// The quickest advertising: Android's "low latency" is 100 ms, "balanced" 250 ms.
+pub const ADVERTISE_INTERVAL_MIN: Duration = Duration::from_millis(250);
+/// The slowest: Apple's last recommended one is 1,285 ms, and in a crowd it may be slower.
+pub const ADVERTISE_INTERVAL_MAX: Duration = Duration::from_secs(3);
+/// The interval per device in range at which the most adverts are heard clean: twice the air time of 31 bytes on one channel.
+pub const ADVERTISE_INTERVAL_PER_DEVICE: Duration = Duration::from_micros(752);
+/// Links that a device opens by radio: what phones carry beside those that others open.
+pub const RADIO_DIALED_MAX: usize = 6;
+/// Of two devices the one with the higher id waits so long for the other to open a link, which may not hear it.
+pub const DIAL_PATIENCE: Duration = Duration::from_secs(15);
+/// After a link could not be opened or was lost it is tried again after so long,
+pub const RADIO_RETRY_MIN: Duration = Duration::from_secs(2);
+/// and at most so long: some radios fail silently when they are pressed.
+pub const RADIO_RETRY_MAX: Duration = Duration::from_secs(60);
+/// A link that was ordered and neither came nor failed is given up: a phone's connect timeout, and some.
+pub const RADIO_CONNECT_MAX: Duration = Duration::from_secs(35);
 
 /// Cards on the board: more than one person reads.
 pub const CARDS_MAX: usize = 5_000;
@@ -203,6 +234,10 @@ pub const FOLD_HEARD_WITHIN: Duration = Duration::from_secs(600);
 pub const CODE_FRESH: Duration = Duration::from_secs(45);
 /// And may still be used for so long, by whoever scanned it in the last moment.
 pub const CODE_GRACE: Duration = Duration::from_secs(45);
+/// Whose code was scanned is looked for among the neighbours that have a link for so long,
+pub const CODE_SEARCH: Duration = Duration::from_secs(2);
+/// and where there is a radio, by which a link takes seconds, for so long.
+pub const CODE_SEARCH_BY_RADIO: Duration = Duration::from_secs(20);
 /// Newcomers who may wait at one time.
 pub const NEWCOMERS_MAX: usize = 8;
 

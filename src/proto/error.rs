@@ -71,8 +71,8 @@ pub enum Refused {
     /// The key is of another event.
     #[error("this key is not the organizer's of this event: take the organizer.key that signed its pack")]
     NotOrganizer,
-    /// The LAN is off, so that no code could say where we are.
-    #[error("switch the local network on first: the code must say where you are")]
+    /// LAN and radio are off, so that nobody who scans the code could reach us.
+    #[error("switch the local network or Bluetooth on first: whoever scans the code must reach you")]
     NoLan,
 }
 

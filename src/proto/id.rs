@@ -57,6 +57,8 @@ bytes_id! {
     WriteName[16];
     /// An item of the notes' agenda or action list: 8 random bytes drawn by whoever adds it.
     ItemId[8];
+    /// How a device calls itself on the radio until it rotates: random, in memory only.
+    EphemeralId[6];
 }
 
 /// One hop to a neighbour, numbered by the shell; never used twice.

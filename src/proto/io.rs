@@ -5,9 +5,10 @@
 //! those is one batch, durable as a whole or not at all: what one input changes is never remembered by half. Timers are never
 //! effects: see `Node::poll_timeout`.
 
-use super::id::{CardId, DialId, JobId, LinkId, PutId, TalkId, WriteName};
+use super::config::ADVERT_BYTES;
+use super::id::{CardId, DialId, EphemeralId, JobId, LinkId, PutId, TalkId, WriteName};
 use super::secret::Key;
-use super::time::WallTime;
+use super::time::{Duration, WallTime};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -18,7 +19,7 @@ pub enum Input {
     Wall(WallTime),
     /// The addresses at which a neighbour on the LAN can dial this device, best first; empty when the LAN is off.
     Listening(Vec<SocketAddr>),
-    /// A link came up. `Dialed` and `Found` links speak first (Noise initiator), `Accepted` links listen first (responder).
+    /// A link came up. Whoever opened it speaks first (Noise initiator), the other listens (responder).
     LinkUp {
         /// The shell's number for it, fresh.
         link: LinkId,
@@ -44,6 +45,8 @@ pub enum Input {
     },
     /// The relay said something.
     Relay(RelayEvent),
+    /// The radio said something.
+    Radio(RadioEvent),
     /// A job's answer. `None`: the job broke its limits (time, memory) or its worker died.
     Computed {
         /// Which.
@@ -64,6 +67,8 @@ pub enum Origin {
     Dialed(DialId),
     /// The other side opened it.
     Accepted,
+    /// By radio: we opened it to whoever shows this id, or (`None`) the other side did.
+    Near(Option<EphemeralId>),
 }
 
 /// What the node wants done, in this order.
@@ -93,6 +98,8 @@ pub enum Output {
     },
     /// Something for the relay.
     Relay(RelayCommand),
+    /// Something for the radio.
+    Radio(RadioCommand),
     /// Heavy or hostile work to run beside the node.
     Compute {
         /// Comes back in [`Input::Computed`].
@@ -250,6 +257,51 @@ pub enum RelayRefusal {
     Malformed,
 }
 
+/// What the radio tells the node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RadioEvent {
+    /// It can be used: nothing is shown, nobody is heard, no link stands.
+    On,
+    /// It cannot be used, or no longer. Its links are gone.
+    Off,
+    /// An advert of our service was heard.
+    Heard {
+        /// Its service data, as heard.
+        advert: Vec<u8>,
+        /// How strongly; `None`: the radio does not know.
+        rssi_dbm: Option<i8>,
+    },
+    /// No link could be opened to whoever shows this id.
+    OutOfReach {
+        /// Whom [`RadioCommand::Connect`] named.
+        id: EphemeralId,
+    },
+}
+
+/// What the node wants of the radio.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RadioCommand {
+    /// Show this advert under a fresh address, in place of nothing.
+    Advertise {
+        /// The service data.
+        advert: [u8; ADVERT_BYTES],
+        /// The advertising interval (Bluetooth Core 5.4, vol. 6 part B §4.4.2.2).
+        interval: Duration,
+    },
+    /// Show nothing, and close every link of the radio: they were opened under the old id and the old address.
+    Silence,
+    /// Listen for adverts so many per cent of the time: 1 to 100.
+    Scan {
+        /// The share of time.
+        duty_percent: u8,
+    },
+    /// Open a link to whoever shows this id.
+    Connect {
+        /// As heard last.
+        id: EphemeralId,
+    },
+}
+
 /// Work that may be heavy or hostile. Each is a pure function (`proto::job::run`) bounded in operations and bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Job {
@@ -319,6 +371,8 @@ pub enum Event {
     NotesChanged(TalkId),
     /// The number of neighbours changed.
     NeighboursChanged,
+    /// Who is near by radio changed.
+    NearbyChanged,
     /// The relay came or went.
     RelayChanged,
     /// A handoff code was used, has expired or was replaced: show the new one.

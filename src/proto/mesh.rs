@@ -168,7 +168,12 @@ impl Mesh {
                 if *fingerprint == self.fingerprint(&salt) { Vec::new() } else { self.have(link, &salt) }
             }
             Control::Have { short_ids, last } => self.lacking(rng, now, link, short_ids, *last),
-            Control::Table { .. } | Control::Newcomer { .. } | Control::Admission { .. } => Vec::new(),
+            Control::Table { .. }
+            | Control::Newcomer { .. }
+            | Control::Admission { .. }
+            | Control::Introduction { .. }
+            | Control::Ask { .. }
+            | Control::Answer { .. } => Vec::new(),
         }
     }
 

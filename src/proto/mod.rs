@@ -27,6 +27,7 @@ pub mod link;
 pub mod mailbox;
 pub mod mesh;
 pub mod notes;
+pub mod presence;
 pub mod talk;
 
 // Layer 3: the only place that knows all the parts.

@@ -12,7 +12,8 @@
 //!     match output {
 //!         Output::Persist(_record) => { /* make it durable before anything that follows */ }
 //!         Output::Transmit { link: _, bytes: _ } => { /* write whole cells */ }
-//!         Output::Disconnect { .. } | Output::Dial { .. } | Output::Relay(_) | Output::Compute { .. } | Output::Event(_) => {}
+//!         Output::Disconnect { .. } | Output::Dial { .. } | Output::Relay(_) | Output::Radio(_) => {}
+//!         Output::Compute { .. } | Output::Event(_) => {}
 //!     }
 //! }
 //! assert!(node.poll_timeout().is_none(), "a node without an event sleeps for ever");
@@ -21,6 +22,7 @@
 mod command;
 mod ending;
 mod links;
+mod radio;
 mod reading;
 pub mod reports;
 mod restore;
@@ -42,6 +44,7 @@ use super::link::Link;
 use super::mailbox::Mailbox;
 use super::mesh::{Mesh, Outgoing};
 use super::notes::exchange::Notes;
+use super::presence::Presence;
 use super::rng::Rng;
 use super::talk::Talk;
 use super::talk::close::Receipt;
@@ -64,6 +67,7 @@ pub struct Node {
     listening: Vec<SocketAddr>,
     links: BTreeMap<LinkId, Link>,
     mesh: Mesh,
+    presence: Presence,
     mailbox: Mailbox,
     board: Board,
     talks: BTreeMap<TalkId, Talk>,
@@ -94,6 +98,7 @@ impl Node {
             listening: Vec::new(),
             links: BTreeMap::new(),
             mesh: Mesh::default(),
+            presence: Presence::default(),
             mailbox: Mailbox::default(),
             board: Board::default(),
             talks: BTreeMap::new(),
@@ -123,6 +128,7 @@ impl Node {
             Input::Received { link, bytes } => self.received(link, &bytes),
             Input::DialFailed { dial } => self.dial_failed(dial),
             Input::Relay(event) => self.relay(event),
+            Input::Radio(event) => self.radio(event),
             Input::Computed { id, answer } => self.computed(id, answer),
             Input::Timeout => {}
         }

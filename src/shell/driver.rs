@@ -1,8 +1,8 @@
-//! The only loop: one thread owns node, vault, LAN and relay, and carries inputs in and outputs out.
+//! The only loop: one thread owns node, vault, LAN, Bluetooth and relay, and carries inputs in and outputs out.
 //!
 //! Laws: nothing leaves the device, no event is told and no command is answered before what it rests on is durable; while the vault
 //! cannot write, nothing comes in and nothing goes out, and it is tried again; time is read once per input; when a talk is forgotten, so
-//! is what it left on this thread's stack and in the worker. It decides nothing about talks, and starts neither LAN nor relay before
+//! is what it left on this thread's stack and in the worker. It decides nothing about talks, and starts no transport before
 //! there is an event to attend.
 //!
 //! It has a thread of its own, since a commit waits for the disk, and since what is open is then on one stack only.
@@ -13,6 +13,7 @@ mod transports;
 
 pub use handle::{DriverHandle, NotAnswered};
 
+use super::ble::BleState;
 use super::clock::Clock;
 use super::hardening;
 use super::lan::LanOptions;
@@ -27,6 +28,8 @@ use outbox::Outbox;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -51,6 +54,8 @@ pub enum Notice {
     Listening(Vec<SocketAddr>),
     /// How the relay stands; `None`: the event has none.
     Relay(Option<RelayState>),
+    /// How Bluetooth stands.
+    Bluetooth(BleState),
     /// The local network cannot be used, and why.
     LanFailed(String),
     /// The vault cannot write, and why. Nothing is sent or taken until [`Notice::Saved`].
@@ -66,7 +71,9 @@ pub enum Notice {
 pub struct Situation {
     /// Whether the LAN is on; `None`: there is none.
     pub lan: Option<bool>,
-    /// Connections on the LAN, those included that are still shaking hands.
+    /// How Bluetooth stands; `None`: it is not to be used, or there is no event.
+    pub bluetooth: Option<BleState>,
+    /// Connections on the LAN and by radio, those included that are still shaking hands.
     pub links: usize,
     /// Where neighbours can dial this device.
     pub listening: Vec<SocketAddr>,
@@ -81,6 +88,8 @@ pub struct Situation {
 pub enum Transport {
     /// The local network.
     Lan,
+    /// Bluetooth Low Energy.
+    Bluetooth,
     /// The blind relay.
     Relay,
 }
@@ -95,6 +104,10 @@ pub struct Parts {
     pub clock: Clock,
     /// How to be on the LAN; `None`: not at all.
     pub lan: Option<LanOptions>,
+    /// Whether to use Bluetooth.
+    pub has_bluetooth: bool,
+    /// The next link's number, shared by all transports.
+    pub links: Arc<AtomicU64>,
     /// The program that runs jobs, see [`Worker`].
     pub worker: PathBuf,
 }
@@ -138,7 +151,7 @@ struct Driver {
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
     has_missed: bool,
-    lan_inputs: mpsc::Receiver<Input>,
+    link_inputs: mpsc::Receiver<Input>,
     errands: mpsc::UnboundedSender<Errand>,
     answers: mpsc::UnboundedReceiver<(JobId, Option<Answer>)>,
 }
@@ -147,7 +160,7 @@ impl Driver {
     fn new(parts: Parts) -> (Driver, Ends) {
         let (orders, ordered) = mpsc::channel(INPUTS_MAX);
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
-        let (from_lan, lan_inputs) = mpsc::channel(INPUTS_MAX);
+        let (inputs, link_inputs) = mpsc::channel(INPUTS_MAX);
         // The node has at most one job per talk on its way, so these two need no bound of their own.
         let (errands, for_worker) = mpsc::unbounded_channel();
         let (from_worker, answers) = mpsc::unbounded_channel();
@@ -157,13 +170,13 @@ impl Driver {
             clock: parts.clock,
             outbox: Outbox::default(),
             echoes: VecDeque::new(),
-            transports: Transports::new(parts.lan, from_lan),
+            transports: Transports::new(parts.lan, parts.has_bluetooth.then_some(parts.links), inputs),
             situation: Situation::default(),
             has_forgotten: false,
             orders: ordered,
             notices,
             has_missed: false,
-            lan_inputs,
+            link_inputs,
             errands,
             answers,
         };
@@ -182,7 +195,7 @@ impl Driver {
                     Some(Order::Switch(transport, is_on)) => self.switch(transport, is_on),
                     None => break,
                 },
-                Some(input) = self.lan_inputs.recv(), if is_open => self.handle(input),
+                Some(input) = self.link_inputs.recv(), if is_open => self.handle(input),
                 Some(word) = self.transports.next_word(), if is_open => self.hear(word),
                 Some((id, answer)) = self.answers.recv(), if is_open => self.handle(Input::Computed { id, answer }),
                 () = sleep(rest) => self.handle(Input::Timeout),
@@ -244,6 +257,7 @@ impl Driver {
     fn hear(&mut self, word: Word) {
         match word {
             Word::State(state) => self.notice(Notice::Relay(Some(state))),
+            Word::Bluetooth(state) => self.notice(Notice::Bluetooth(state)),
             Word::Event(event) => self.handle(Input::Relay(event)),
         }
     }
@@ -287,6 +301,7 @@ impl Driver {
             Output::Transmit { link, bytes } => self.transports.transmit(link, bytes),
             Output::Disconnect { link } => self.transports.disconnect(link),
             Output::Dial { dial, addresses } => self.echoes.extend(self.transports.dial(dial, addresses)),
+            Output::Radio(command) => self.transports.radio(command),
             Output::Relay(command) => self.echoes.extend(self.transports.command(command)),
             Output::Compute { id, job } => drop(self.errands.send(Errand::Run(id, job))),
             Output::Event(event) => self.notice(Notice::Node(event)),
@@ -302,6 +317,7 @@ impl Driver {
     fn situation(&self) -> Situation {
         Situation {
             lan: self.transports.lan(),
+            bluetooth: self.transports.bluetooth(),
             links: self.transports.links(),
             relay: self.transports.relay(),
             ..self.situation.clone()

@@ -81,7 +81,7 @@ impl Phone {
                     let answer = Some(job::run(&job));
                     self.node.handle_input(self.now(), Input::Computed { id, answer });
                 }
-                Output::Persist(_) | Output::Relay(_) | Output::Event(_) => {}
+                Output::Persist(_) | Output::Relay(_) | Output::Radio(_) | Output::Event(_) => {}
             }
         }
     }

@@ -4,7 +4,7 @@
 //! Law: nothing of it leaves the device, and nothing stays when it is over.
 
 use crate::app::headless::request::Failure;
-use crate::app::start::{self, LanChoice, Ways};
+use crate::app::start::{self, BluetoothChoice, LanChoice, Ways};
 use crate::model::event::{EventPack, OrganizerKeys, SignedPack};
 use crate::proto::id::TalkId;
 use crate::proto::io::Event;
@@ -84,8 +84,13 @@ impl Practice {
     /// # Errors
     /// As [`start::open`].
     pub fn open(&self, who: &str) -> Result<(Parts, start::Found), Failure> {
-        let ways =
-            Ways { keystore: Choice::Auto, lan: LanChoice::Loopback, bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], mdns_port: 5353 };
+        let ways = Ways {
+            keystore: Choice::Auto,
+            lan: LanChoice::Loopback,
+            bluetooth: BluetoothChoice::Off,
+            bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            mdns_port: 5353,
+        };
         let (mut parts, found) = start::open(&self.folder.join(who), &ways)?;
         parts.node.join_event(&self.pack)?;
         Ok((parts, found))

@@ -257,6 +257,7 @@ impl Screens {
             Event::RecordCorrupt(_) => self.say(&state, Word::RecordCorrupt),
             Event::TalkChanged(_)
             | Event::NeighboursChanged
+            | Event::NearbyChanged
             | Event::RelayChanged
             | Event::ReportsChanged
             | Event::BoardChanged

@@ -155,7 +155,7 @@ impl<T: Fn(News)> Session<'_, T> {
             Notice::Listening(addresses) if !addresses.is_empty() => (self.tell)(News::LanFailed(false)),
             Notice::NotSaved(_) => (self.tell)(News::Done(Err(Word::NotSaved))),
             Notice::Missed => self.wanted.board = true,
-            Notice::Listening(_) | Notice::Relay(_) | Notice::Saved => {}
+            Notice::Listening(_) | Notice::Relay(_) | Notice::Bluetooth(_) | Notice::Saved => {}
         }
     }
 }

@@ -17,8 +17,9 @@ use crate::shell::driver::{DriverHandle, Transport};
 use serde_json::{Map, Value, json};
 
 /// Every command, in the order of the documentation.
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 35] = [
     "status",
+    "nearby",
     "join-event",
     "set-interests",
     "board",
@@ -64,6 +65,10 @@ pub async fn carry_out(driver: &DriverHandle, name: &str, mut fields: Fields) ->
         "status" => {
             fields.finish()?;
             Ok(driver.view(view::status).await?)
+        }
+        "nearby" => {
+            fields.finish()?;
+            Ok(driver.view(view::nearby).await?)
         }
         "join-event" => {
             let source = code::Source::take(f)?;
@@ -247,8 +252,12 @@ async fn edit(driver: &DriverHandle, mut fields: Fields) -> Result<Value, Failur
 }
 
 async fn switch(driver: &DriverHandle, mut fields: Fields, is_on: bool) -> Result<Value, Failure> {
-    let transport = fields.choice("transport", &[("lan", Transport::Lan), ("relay", Transport::Relay)])?;
+    let transports = [("lan", Transport::Lan), ("bluetooth", Transport::Bluetooth), ("relay", Transport::Relay)];
+    let transport = fields.choice("transport", &transports)?;
     fields.finish()?;
+    if transport == Transport::Bluetooth && driver.view(|_, situation| situation.bluetooth).await?.is_none() {
+        return Err(Failure::bad("this node was started without Bluetooth and has none to switch"));
+    }
     if transport == Transport::Lan && driver.view(|_, situation| situation.lan).await?.is_none() {
         return Err(Failure::bad("this node was started with --lan off and has no local network to switch"));
     }

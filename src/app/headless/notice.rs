@@ -3,6 +3,7 @@
 //! It decides nothing; the names are a stable interface and stand in `docs/NODE.md`.
 
 use crate::proto::io::{Event, HandoffEnd, HandoffFailure};
+use crate::shell::ble::BleState;
 use crate::shell::driver::Notice;
 use crate::shell::relay::RelayState;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub fn line(notice: Notice) -> Value {
         Notice::Node(event) => of_node(event),
         Notice::Listening(at) => json!({ "event": "listening", "addresses": addresses(&at) }),
         Notice::Relay(state) => json!({ "event": "relay-state", "relay": relay(state) }),
+        Notice::Bluetooth(state) => json!({ "event": "bluetooth-state", "bluetooth": bluetooth(Some(state)) }),
         Notice::LanFailed(why) => error("lan-failed", why),
         Notice::NotSaved(why) => error("not-saved", why),
         Notice::Saved => json!({ "event": "saved" }),
@@ -40,6 +42,25 @@ pub fn relay(state: Option<RelayState>) -> Value {
     json!({ "state": word, "message": sentence(state) })
 }
 
+/// How Bluetooth stands; null if it is not to be used.
+pub fn bluetooth(state: Option<BleState>) -> Value {
+    let (word, message) = match state {
+        None => return Value::Null,
+        Some(BleState::Off) => ("off", "Bluetooth is switched off here"),
+        Some(BleState::Starting) => ("starting", "Bluetooth is being opened"),
+        Some(BleState::On { is_shown: true }) => ("on", "others nearby find this device, and it finds them"),
+        Some(BleState::On { is_shown: false }) => ("on-hidden", "this device finds others, and they do not find it"),
+        Some(BleState::NoAdapter) => ("no-adapter", "there is no Bluetooth adapter: plug one in, and see that its service runs"),
+        Some(BleState::PoweredOff) => {
+            ("powered-off", "the Bluetooth adapter is switched off: switch it on in the system's settings")
+        }
+        Some(BleState::NotAllowed) => {
+            ("not-allowed", "the system does not let this program use Bluetooth: allow it in its settings")
+        }
+    };
+    json!({ "state": word, "message": sentence(message) })
+}
+
 /// Socket addresses as texts.
 pub fn addresses(all: &[SocketAddr]) -> Vec<String> {
     all.iter().map(SocketAddr::to_string).collect()
@@ -62,6 +83,7 @@ fn of_node(event: Event) -> Value {
         Event::Said(talk) => json!({ "event": "said", "talk": talk.to_string() }),
         Event::NotesChanged(talk) => json!({ "event": "notes-changed", "talk": talk.to_string() }),
         Event::NeighboursChanged => json!({ "event": "neighbours-changed" }),
+        Event::NearbyChanged => json!({ "event": "nearby-changed" }),
         Event::RelayChanged => json!({ "event": "relay-changed" }),
         Event::HandoffChanged(talk) => json!({ "event": "handoff-changed", "talk": talk.to_string() }),
         Event::HandoffEnded(end) => of_handoff(end),

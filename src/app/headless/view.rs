@@ -9,9 +9,11 @@ use crate::proto::id::{SeatId, TalkId};
 use crate::proto::node::Node;
 use crate::proto::node::reports::Report;
 use crate::proto::node::view::{CardView, ReceiptView, RoomView, SeatView, State, TalkView};
+use crate::proto::presence::Band;
+use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::Ending;
-use crate::proto::talk::presence::Contact;
 use crate::proto::talk::roster::Standing;
+use crate::proto::wire::advert::Shower;
 use crate::shell::driver::Situation;
 use serde_json::{Value, json};
 
@@ -44,6 +46,7 @@ pub fn status(node: &Node, situation: &Situation) -> Value {
         "neighbours": status.neighbours,
         "links": situation.links,
         "lan": situation.lan,
+        "bluetooth": notice::bluetooth(situation.bluetooth),
         "listening": notice::addresses(&situation.listening),
         "relay": notice::relay(situation.relay),
         "relay_caught_up": status.is_relay_up && status.is_caught_up,
@@ -53,6 +56,27 @@ pub fn status(node: &Node, situation: &Situation) -> Value {
         "carried_bytes": bytes,
         "faults": status.faults,
         "not_saved": situation.not_saved.as_ref().map(notice::sentence),
+    })
+}
+
+/// Who is near by radio: how many, how strongly they are heard, and never who.
+pub fn nearby(node: &Node, situation: &Situation) -> Value {
+    let near = node.nearby();
+    let all = near.iter().flatten();
+    let count = |wanted: Band| all.clone().filter(|near| near.shower == Shower::Attendee && near.band == wanted).count();
+    let shown_by = |wanted: Shower| all.clone().filter(|near| near.shower == wanted).count();
+    json!({
+        "bluetooth": notice::bluetooth(situation.bluetooth),
+        "is_listening": near.is_some(),
+        "attendees": {
+            "close": count(Band::Close),
+            "around": count(Band::Around),
+            "far": count(Band::Far),
+            "unknown": count(Band::Unknown),
+        },
+        "tables": shown_by(Shower::Table),
+        "kiosks": shown_by(Shower::Kiosk),
+        "linked": all.clone().filter(|near| near.is_linked).count(),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Laws: a code is single use and names nobody; a photographed code gets nobody in.
 
+pub mod ask;
 pub mod code;
 pub mod fountain;
 pub mod table;

@@ -3,11 +3,13 @@
 //! Laws: a code is replaced every 45 s and after each use, and opens one handshake; after the handshake both sides prove that they
 //! sit in the same talk, or the same two words are shown and a person decides; until then nothing about the talk is said.
 
+use super::ask::{self, Ask};
 use super::code::{Code, Kind, OneTime};
 use crate::proto::config::{CODE_FRESH, CODE_GRACE, NEWCOMERS_MAX};
 use crate::proto::cx::Cx;
 use crate::proto::id::{DialId, LinkId, TalkId};
 use crate::proto::link::{Invitation, Scanned};
+use crate::proto::rng::Rng;
 use crate::proto::secret::Key;
 use crate::proto::time::Instant;
 use std::collections::BTreeMap;
@@ -37,6 +39,10 @@ struct ScannedCode {
     public: [u8; 32],
     psk: Key,
     bytes: Vec<u8>,
+    /// Our one-time key, to ask over a standing link.
+    private: Key,
+    /// It is looked for among the neighbours until then; before that, its address is dialled.
+    asked_until: Option<Instant>,
 }
 
 /// Who stands on a link that a code opened.
@@ -70,16 +76,16 @@ pub enum Standing {
 
 impl Table {
     /// The code to show for a talk now: the fresh one, or a new one.
-    pub fn show(&mut self, cx: &mut Cx<'_>, talk: TalkId, kind: Kind, address: SocketAddrV4) -> String {
+    pub fn show(&mut self, cx: &mut Cx<'_>, talk: TalkId, kind: Kind, address: Option<SocketAddrV4>) -> String {
         let now = cx.now;
         let shown = self.shown.entry(talk).or_default();
         shown.retain(|shown| shown.until > now);
-        let fresh = shown.iter().find(|shown| shown.fresh_until > now && shown.kind == kind && shown.code.address == Some(address));
+        let fresh = shown.iter().find(|shown| shown.fresh_until > now && shown.kind == kind && shown.code.address == address);
         if let Some(fresh) = fresh {
             return fresh.code.to_text().to_string();
         }
         let one_time = OneTime::new(cx.rng);
-        let code = one_time.code(kind, cx.wall + CODE_FRESH + CODE_GRACE, Some(address), cx.event.id);
+        let code = one_time.code(kind, cx.wall + CODE_FRESH + CODE_GRACE, address, cx.event.id);
         let text = code.to_text().to_string();
         let (secret, psk, bytes) = (Key(*one_time.private_key()), one_time.psk(), code.to_bytes().to_vec());
         shown.push(Shown { secret, psk, bytes, code, kind, fresh_until: now + CODE_FRESH, until: now + CODE_FRESH + CODE_GRACE });
@@ -114,7 +120,7 @@ impl Table {
     }
 
     /// A code was scanned: gives the dial by which its device is to be reached.
-    pub fn scan(&mut self, code: &Code) -> DialId {
+    pub fn scan(&mut self, rng: &mut Rng, code: &Code) -> DialId {
         let dial = DialId(self.next_dial);
         self.next_dial += 1;
         self.scanned.insert(
@@ -124,9 +130,44 @@ impl Table {
                 public: code.public_key,
                 psk: code.psk(),
                 bytes: code.to_bytes().to_vec(),
+                private: Key(rng.bytes()),
+                asked_until: None,
             },
         );
         dial
+    }
+
+    /// Its device cannot be dialled: until then it is looked for among the neighbours, and those to come.
+    pub fn search(&mut self, dial: DialId, until: Instant) {
+        if let Some(code) = self.scanned.get_mut(&dial) {
+            code.asked_until = Some(until);
+        }
+    }
+
+    /// What to ask on a link with this handshake hash.
+    pub fn questions(&self, link: &[u8; 32]) -> Vec<Ask> {
+        let searched = self.scanned.values().filter(|code| code.asked_until.is_some());
+        searched.map(|code| Ask::new(&code.psk, &code.private, link)).collect()
+    }
+
+    /// Somebody asks for a code: gives its bytes and the answer, if it is one of ours.
+    pub fn answer(&self, link: &[u8; 32], ask: &Ask) -> Option<(Vec<u8>, [u8; 32])> {
+        self.all().find_map(|(_, shown)| Some((shown.bytes.clone(), ask.answer(&shown.psk, &shown.secret, link)?)))
+    }
+
+    /// Whose question this answers.
+    pub fn answered(&self, link: &[u8; 32], answer: &[u8; 32]) -> Option<DialId> {
+        let is_answer = |code: &ScannedCode| ask::is_answer(&code.psk, &code.private, &code.public, link, answer);
+        let searched = self.scanned.iter().filter(|(_, code)| code.asked_until.is_some());
+        searched.filter(|(_, code)| is_answer(code)).map(|(dial, _)| *dial).next()
+    }
+
+    /// Codes whose device was looked for in vain.
+    pub fn give_up(&mut self, now: Instant) -> Vec<DialId> {
+        let over = |code: &ScannedCode| code.asked_until.is_some_and(|until| until <= now);
+        let over: Vec<_> = self.scanned.iter().filter(|(_, code)| over(code)).map(|(dial, _)| *dial).collect();
+        over.iter().for_each(|dial| drop(self.scanned.remove(dial)));
+        over
     }
 
     /// The code behind a dial that got through.
@@ -185,7 +226,8 @@ impl Table {
 
     /// When [`Table::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.all().map(|(_, shown)| shown.fresh_until.min(shown.until)).min()
+        let searched = self.scanned.values().filter_map(|code| code.asked_until);
+        self.all().map(|(_, shown)| shown.fresh_until.min(shown.until)).chain(searched).min()
     }
 
     fn all(&self) -> impl Iterator<Item = (&TalkId, &Shown)> {

@@ -21,7 +21,7 @@ use crate::proto::talk::{Stage, Talk};
 use crate::proto::wire::encode;
 use crate::proto::wire::parcel::ParcelKeys;
 use serde::{Deserialize, Serialize};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 /// What an animated code carries from one member to another.
 #[derive(Serialize, Deserialize)]
@@ -340,14 +340,16 @@ impl Node {
     /// The handoff code to show now: ask again when [`crate::proto::io::Event::HandoffChanged`] says so.
     ///
     /// # Errors
-    /// [`Refused::NotOpen`]; [`Refused::NoLan`]: switch the local network on.
+    /// [`Refused::NotOpen`]; [`Refused::NoLan`]: switch the local network or Bluetooth on.
     pub fn show_handoff(&mut self, talk: TalkId, kind: Kind) -> Result<String, Refused> {
         self.check_open(talk)?;
         let address = self.listening.iter().find_map(|address| match address {
             SocketAddr::V4(address) => Some(*address),
             SocketAddr::V6(_) => None,
         });
-        let address: SocketAddrV4 = address.ok_or(Refused::NoLan)?;
+        if address.is_none() && !self.presence.is_on() {
+            return Err(Refused::NoLan);
+        }
         let text = self.with_cx(|parts, cx| parts.table.show(cx, talk, kind, address)).ok_or(Refused::NoEvent)?;
         self.schedule();
         Ok(text)
@@ -375,9 +377,12 @@ impl Node {
         if code.is_expired(self.wall()) {
             return Err(Refused::CodeExpired);
         }
-        let addresses = code.address.map(SocketAddr::V4).into_iter().collect();
-        let dial = self.table.scan(&code);
-        self.out.push_back(Output::Dial { dial, addresses });
+        let dial = self.table.scan(&mut self.rng, &code);
+        match code.address.map(SocketAddr::V4) {
+            Some(address) => self.out.push_back(Output::Dial { dial, addresses: vec![address] }),
+            None => self.dial_failed(dial),
+        }
+        self.upkeep();
         Ok(None)
     }
 

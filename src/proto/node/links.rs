@@ -1,15 +1,17 @@
 //! Links of the node: handshakes, frames, and what is proven at the table.
 
 use super::Node;
-use crate::proto::config::{CELL_BYTES, LINKS_MAX};
+use crate::proto::config::{CELL_BYTES, CODE_SEARCH, CODE_SEARCH_BY_RADIO, LINKS_MAX};
 use crate::proto::cx::Via;
 use crate::proto::error::Fault;
+use crate::proto::handoff::ask::Ask;
 use crate::proto::handoff::table::Standing;
 use crate::proto::id::{DialId, LinkId, TalkId};
 use crate::proto::io::{Event, HandoffEnd, HandoffFailure, Origin, Output};
 use crate::proto::link::{Heard, Link};
 use crate::proto::talk::seats::{Errand, Waiting};
 use crate::proto::talk::{Stage, Talk, persona};
+use crate::proto::time::Duration;
 use crate::proto::wire::encode;
 use crate::proto::wire::frame::{Control, Frame};
 
@@ -20,8 +22,8 @@ impl Node {
             return self.disconnect(link);
         }
         let (up, first) = match origin {
-            Origin::Accepted => (Link::accept(self.now, &event.0), Vec::new()),
-            Origin::Found => Link::initiate(&mut self.rng, self.now, &event.0, None),
+            Origin::Accepted | Origin::Near(None) => (Link::accept(self.now, &event.0), Vec::new()),
+            Origin::Found | Origin::Near(Some(_)) => Link::initiate(&mut self.rng, self.now, &event.0, None),
             Origin::Dialed(dial) => {
                 let Some(scanned) = self.table.scanned(dial) else { return self.disconnect(link) };
                 Link::initiate(&mut self.rng, self.now, &event.0, Some(scanned))
@@ -29,6 +31,9 @@ impl Node {
         };
         if let Origin::Dialed(dial) = origin {
             self.table.dialed(dial, Some(link));
+        }
+        if let Origin::Near(to) = origin {
+            self.presence.link_up(link, to);
         }
         self.links.insert(link, up);
         if !first.is_empty() {
@@ -39,6 +44,7 @@ impl Node {
     pub(super) fn link_down(&mut self, link: LinkId) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.mesh.link_down(link);
+        self.presence.link_down(self.now, link);
         match self.table.standing(link).cloned() {
             Some(Standing::Scans { .. }) => {
                 let why = if gone.is_up() { HandoffFailure::TurnedAway } else { HandoffFailure::Stale };
@@ -55,8 +61,29 @@ impl Node {
         }
     }
 
+    /// Without an address, or where nobody answers at it, the code's device may be among the neighbours.
     pub(super) fn dial_failed(&mut self, dial: DialId) {
-        if self.table.dialed(dial, None) {
+        let up = self.links.iter().filter(|(_, link)| link.is_up()).filter_map(|(id, link)| Some((*id, link.handshake_hash()?)));
+        let up: Vec<_> = up.collect();
+        let patience = match (self.presence.is_on(), up.is_empty()) {
+            (true, _) => CODE_SEARCH_BY_RADIO,
+            (false, false) => CODE_SEARCH,
+            (false, true) => Duration::ZERO,
+        };
+        self.table.search(dial, self.now + patience);
+        for (link, hash) in up {
+            self.ask_for_codes(link, &hash);
+        }
+    }
+
+    fn ask_for_codes(&mut self, link: LinkId, hash: &[u8; 32]) {
+        for Ask { public, proof } in self.table.questions(hash) {
+            self.transmit_one(link, &Frame::Control(Control::Ask { public, proof }));
+        }
+    }
+
+    pub(super) fn give_up_codes(&mut self) {
+        for _ in self.table.give_up(self.now) {
             self.tell(Event::HandoffEnded(HandoffEnd::Failed(HandoffFailure::Unreachable)));
         }
     }
@@ -90,16 +117,25 @@ impl Node {
             // Two began with the same code, and the other was first.
             return self.close_link(link, Some(Fault::OutOfPlace("code that was used")));
         }
+        if let Some(id) = self.presence.introduction(link) {
+            self.transmit_one(link, &Frame::Control(Control::Introduction { id }));
+        }
         let frames = self.mesh.link_up(self.now, link, hash);
         self.transmit(frames);
         self.tell(Event::NeighboursChanged);
-        if let Some(talk) = handoff.flatten() {
-            self.tell(Event::HandoffChanged(talk));
-            if let Some(proof) = self.room(talk).map(|room| room.table_proof(&hash, true)) {
-                self.transmit_one(link, &Frame::Control(Control::Table { proof }));
-            }
+        match handoff.flatten() {
+            Some(talk) => self.prove_talk(link, &hash, talk),
+            None => self.ask_for_codes(link, &hash),
         }
         self.each_room(|room, cx| room.check(cx));
+    }
+
+    /// Our code was used on this link: we show first that we sit in its talk.
+    fn prove_talk(&mut self, link: LinkId, hash: &[u8; 32], talk: TalkId) {
+        self.tell(Event::HandoffChanged(talk));
+        if let Some(proof) = self.room(talk).map(|room| room.table_proof(hash, true)) {
+            self.transmit_one(link, &Frame::Control(Control::Table { proof }));
+        }
     }
 
     fn take_control(&mut self, link: LinkId, control: Control) {
@@ -108,6 +144,11 @@ impl Node {
                 let frames = self.mesh.hear(&mut self.rng, self.now, link, &control);
                 self.transmit(frames);
             }
+            (Control::Introduction { id }, _) if self.presence.has_link(link) => self.presence.introduced(link, id),
+            (Control::Ask { public, proof }, None) => self.asked(link, &Ask { public, proof }),
+            // Whoever stands at the table on this link already has other things to settle.
+            (Control::Ask { .. }, Some(_)) => {}
+            (Control::Answer { proof }, None) => self.answered(link, &proof),
             (Control::Table { proof }, Some(Standing::Scans { newcomers })) => self.prove_seat(link, &proof, newcomers),
             (Control::Table { proof }, Some(Standing::Shows { talk, newcomers })) => self.check_seat(link, &proof, talk, newcomers),
             (Control::Newcomer { offer }, Some(Standing::Shows { talk, newcomers: true })) => {
@@ -120,9 +161,33 @@ impl Node {
             (Control::Admission { .. }, Some(Standing::Knocks { .. })) => {
                 self.table.stand(link, None);
             }
-            (Control::Table { .. } | Control::Newcomer { .. } | Control::Admission { .. }, _) => {
+            (
+                Control::Table { .. }
+                | Control::Newcomer { .. }
+                | Control::Admission { .. }
+                | Control::Introduction { .. }
+                | Control::Answer { .. },
+                _,
+            ) => {
                 self.close_link(link, Some(Fault::OutOfPlace("word of a handoff")));
             }
+        }
+    }
+
+    /// Somebody has scanned a code: it is burned if it is on our screen, and what follows is as on a fresh link.
+    fn asked(&mut self, link: LinkId, ask: &Ask) {
+        let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
+        let Some((code, proof)) = self.table.answer(&hash, ask) else { return };
+        let Some(talk) = self.table.burn(&code, link) else { return };
+        self.transmit_one(link, &Frame::Control(Control::Answer { proof }));
+        self.prove_talk(link, &hash, talk);
+    }
+
+    fn answered(&mut self, link: LinkId, proof: &[u8; 32]) {
+        let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
+        match self.table.answered(&hash, proof) {
+            Some(dial) => drop(self.table.dialed(dial, Some(link))),
+            None => self.close_link(link, Some(Fault::Forged("answer for a code"))),
         }
     }
 

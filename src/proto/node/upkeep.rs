@@ -115,12 +115,14 @@ impl Node {
         late.into_iter().for_each(|link| self.close_link(link, Some(Fault::OutOfPlace("handshake that takes too long"))));
         let frames = self.mesh.tick(now);
         self.transmit(frames);
+        self.tick_radio();
         if self.board.expire(self.clock.earliest(now)) {
             self.tell(Event::BoardChanged);
         }
         for talk in self.table.tick(now) {
             self.tell(Event::HandoffChanged(talk));
         }
+        self.give_up_codes();
         self.give_up_waiting();
         self.tick_talks();
         self.tick_notes();
@@ -207,8 +209,9 @@ impl Node {
         let handshakes = self.links.values().filter(|link| !link.is_up()).map(|link| link.since + HANDSHAKE_TIME_MAX);
         let due = self.talks.values().filter_map(talk).chain(handshakes);
         let due = due.chain(self.notes.values().filter_map(crate::proto::notes::exchange::Notes::poll_timeout));
-        let due =
-            due.chain([self.mesh.poll_timeout(), self.mailbox.poll_timeout(), self.table.poll_timeout()].into_iter().flatten());
+        let parts =
+            [self.mesh.poll_timeout(), self.presence.poll_timeout(), self.mailbox.poll_timeout(), self.table.poll_timeout()];
+        let due = due.chain(parts.into_iter().flatten());
         // A deadline that has passed and was not acted on (nothing could be done) must not make the caller spin.
         self.next_upkeep = due.min().map(|due| due.max(self.now + Duration::from_millis(5)));
     }

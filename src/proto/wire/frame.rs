@@ -7,6 +7,7 @@ use super::parcel::Parcel;
 use super::{decode, encode};
 use crate::proto::config::{CELL_CONTENT_BYTES, PARCEL_LARGE_BYTES};
 use crate::proto::error::Fault;
+use crate::proto::id::EphemeralId;
 use serde::{Deserialize, Serialize};
 
 /// A cell before the link seals it.
@@ -56,6 +57,23 @@ pub enum Control {
     Admission {
         /// False: turned away.
         admitted: bool,
+    },
+    /// Who opened a link by radio says the id that it shows, so that none is opened the other way.
+    Introduction {
+        /// As in its adverts.
+        id: EphemeralId,
+    },
+    /// Who has scanned a code asks whether it is the other's; whoever does not show it stays silent.
+    Ask {
+        /// A one-time X25519 key.
+        public: [u8; 32],
+        /// A MAC under the code's secret over the link's handshake hash and that key.
+        proof: [u8; 32],
+    },
+    /// The code's device answers; proofs at the table follow.
+    Answer {
+        /// A MAC over the link's handshake hash under a key that the code's private key makes.
+        proof: [u8; 32],
     },
 }
 

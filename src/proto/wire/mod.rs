@@ -1,7 +1,8 @@
-//! Bytes to values and back: cells and frames of one link, parcels of the mesh, messages over several parcels.
+//! Bytes to values and back: adverts, cells and frames of one link, parcels of the mesh, messages over several parcels.
 //!
 //! Law: decoding is total and capped; what does not parse is a [`super::error::Fault`], never a panic.
 
+pub mod advert;
 pub mod frame;
 pub mod message;
 pub mod parcel;

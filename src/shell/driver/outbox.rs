@@ -30,7 +30,7 @@ impl Outbox {
         let Some(step) = self.steps.back_mut() else { return };
         match output {
             Output::Persist(persist) => step.persists.push(persist),
-            Output::Transmit { .. } | Output::Disconnect { .. } | Output::Dial { .. } | Output::Relay(_) => {
+            Output::Transmit { .. } | Output::Disconnect { .. } | Output::Dial { .. } | Output::Relay(_) | Output::Radio(_) => {
                 step.is_sent = true;
                 step.effects.push(output);
             }

@@ -1,15 +1,18 @@
-//! LAN and relay as the loop uses them: both belong to the event that the node attends.
+//! LAN, Bluetooth and relay as the loop uses them: they belong to the event that the node attends.
 //!
-//! Laws: neither is started before there is an event; with another event both begin anew; what is switched off stays off until it is
+//! Laws: none is started before there is an event; with another event all begin anew; what is switched off stays off until it is
 //! switched on. They carry out what the node orders and decide nothing.
 
 use super::{Notice, Transport};
 use crate::model::event::SignedPack;
 use crate::proto::id::{DialId, LinkId};
-use crate::proto::io::{Input, RelayCommand, RelayEvent, RelayRefusal};
+use crate::proto::io::{Input, RadioCommand, RelayCommand, RelayEvent, RelayRefusal};
+use crate::shell::ble::{Ble, BleState};
 use crate::shell::lan::{Lan, LanOptions};
 use crate::shell::relay::{Pace, RelayAddress, RelayClient, RelayState};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::{mpsc, watch};
 
 /// The ways to others.
@@ -17,11 +20,22 @@ pub(super) struct Transports {
     /// The bytes of the event that they are there for; empty before the first.
     pack: Vec<u8>,
     lan_options: Option<LanOptions>,
-    from_lan: mpsc::Sender<Input>,
+    /// What LAN and Bluetooth tell.
+    inputs: mpsc::Sender<Input>,
     lan: Option<Lan>,
     is_lan_wanted: bool,
+    /// The numbers of links; `None`: Bluetooth is not to be used.
+    ble_links: Option<Arc<AtomicU64>>,
+    ble: Option<Bluetooth>,
+    is_ble_wanted: bool,
     relay: Option<Relay>,
     is_relay_wanted: bool,
+}
+
+/// The radio.
+struct Bluetooth {
+    ble: Ble,
+    state: watch::Receiver<BleState>,
 }
 
 /// The relay of the event.
@@ -34,12 +48,14 @@ struct Relay {
     is_up: bool,
 }
 
-/// What a relay says next.
+/// What relay and radio say next.
 pub(super) enum Word {
     /// For the node.
     Event(RelayEvent),
     /// For people.
     State(RelayState),
+    /// For people, too.
+    Bluetooth(BleState),
 }
 
 /// What follows from another event.
@@ -50,9 +66,19 @@ pub(super) struct Follows {
 }
 
 impl Transports {
-    pub fn new(lan_options: Option<LanOptions>, from_lan: mpsc::Sender<Input>) -> Transports {
-        let (lan, relay) = (None, None);
-        Transports { pack: Vec::new(), lan_options, from_lan, lan, is_lan_wanted: true, relay, is_relay_wanted: true }
+    pub fn new(lan_options: Option<LanOptions>, ble_links: Option<Arc<AtomicU64>>, inputs: mpsc::Sender<Input>) -> Transports {
+        Transports {
+            pack: Vec::new(),
+            lan_options,
+            inputs,
+            lan: None,
+            is_lan_wanted: true,
+            ble_links,
+            ble: None,
+            is_ble_wanted: true,
+            relay: None,
+            is_relay_wanted: true,
+        }
     }
 
     /// Begins with an event, or begins anew with another one; nothing happens if it is the one that is attended already.
@@ -69,6 +95,14 @@ impl Transports {
             }
             Some(_) => {}
             None => follows.notices.extend(self.start_lan()),
+        }
+        match &self.ble {
+            Some(bluetooth) if is_other && self.is_ble_wanted => {
+                bluetooth.ble.set_online(false);
+                bluetooth.ble.set_online(true);
+            }
+            Some(_) => {}
+            None => self.start_ble(),
         }
         let wanted = signed.pack().relays.first();
         let wanted = wanted.map(|relay| RelayAddress { url: relay.url.clone(), tls_pin: relay.tls_pin });
@@ -89,6 +123,14 @@ impl Transports {
                     None => {}
                 }
             }
+            Transport::Bluetooth => {
+                self.is_ble_wanted = is_on;
+                match &self.ble {
+                    Some(bluetooth) => bluetooth.ble.set_online(is_on),
+                    None if !self.pack.is_empty() => self.start_ble(),
+                    None => {}
+                }
+            }
             Transport::Relay => {
                 self.is_relay_wanted = is_on;
                 if let Some(relay) = &self.relay {
@@ -99,16 +141,22 @@ impl Transports {
         None
     }
 
+    /// Each knows its own links: no two have one number.
     pub fn transmit(&self, link: LinkId, bytes: Vec<u8>) {
-        if let Some(lan) = &self.lan {
-            lan.transmit(link, bytes);
+        match (&self.lan, &self.ble) {
+            (Some(lan), _) if lan.has(link) => lan.transmit(link, bytes),
+            (_, Some(bluetooth)) => bluetooth.ble.transmit(link, bytes),
+            (Some(_) | None, None) => {}
         }
     }
 
     pub fn disconnect(&self, link: LinkId) {
-        if let Some(lan) = &self.lan {
-            lan.disconnect(link);
-        }
+        self.lan.iter().for_each(|lan| lan.disconnect(link));
+        self.ble.iter().for_each(|bluetooth| bluetooth.ble.disconnect(link));
+    }
+
+    pub fn radio(&self, command: RadioCommand) {
+        self.ble.iter().for_each(|bluetooth| bluetooth.ble.command(command.clone()));
     }
 
     /// Dials; without a LAN it has failed at once.
@@ -131,20 +179,26 @@ impl Transports {
         answer.map(Input::Relay)
     }
 
-    /// What the relay says next; never, if there is none. `None`: it ended, which it does not by itself.
+    /// What relay or radio say next; never, if there is neither. `None`: one ended, which they do not by themselves.
     pub async fn next_word(&mut self) -> Option<Word> {
-        let Some(relay) = &mut self.relay else { return std::future::pending().await };
-        tokio::select! {
-            event = relay.events.recv() => {
-                match event {
-                    Some(RelayEvent::Up) => relay.is_up = true,
-                    Some(RelayEvent::Down) => relay.is_up = false,
-                    Some(RelayEvent::Blob { .. } | RelayEvent::CaughtUp { .. } | RelayEvent::Stored { .. } | RelayEvent::Refused { .. })
-                    | None => {}
-                }
-                event.map(Word::Event)
+        let bluetooth = async {
+            match &mut self.ble {
+                Some(Bluetooth { state, .. }) => match state.changed().await {
+                    Ok(()) => Word::Bluetooth(*state.borrow_and_update()),
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
             }
-            Ok(()) = relay.state.changed() => Some(Word::State(*relay.state.borrow_and_update())),
+        };
+        let relay = async {
+            match &mut self.relay {
+                Some(relay) => relay.next_word().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            word = bluetooth => Some(word),
+            word = relay => word,
         }
     }
 
@@ -153,9 +207,17 @@ impl Transports {
         self.lan_options.is_some().then_some(self.is_lan_wanted)
     }
 
-    /// How many links the LAN has.
+    /// How Bluetooth stands; `None`: it is not to be used.
+    pub fn bluetooth(&self) -> Option<BleState> {
+        match &self.ble {
+            Some(bluetooth) => Some(*bluetooth.state.borrow()),
+            None => self.ble_links.is_some().then_some(BleState::Off),
+        }
+    }
+
+    /// How many links there are.
     pub fn links(&self) -> usize {
-        self.lan.as_ref().map_or(0, Lan::peers)
+        self.lan.as_ref().map_or(0, Lan::peers) + self.ble.as_ref().map_or(0, |bluetooth| bluetooth.ble.peers())
     }
 
     /// How the relay stands; `None`: there is none.
@@ -169,11 +231,20 @@ impl Transports {
         if let Some(lan) = self.lan.take() {
             lan.shutdown().await;
         }
+        if let Some(bluetooth) = self.ble.take() {
+            bluetooth.ble.shutdown().await;
+        }
+    }
+
+    fn start_ble(&mut self) {
+        let Some(links) = self.ble_links.clone().filter(|_| self.is_ble_wanted) else { return };
+        let ble = Ble::start(links, self.inputs.clone());
+        self.ble = Some(Bluetooth { state: ble.state(), ble });
     }
 
     fn start_lan(&mut self) -> Option<Notice> {
         let options = self.lan_options.clone().filter(|_| self.is_lan_wanted)?;
-        match Lan::start(options, self.from_lan.clone()) {
+        match Lan::start(options, self.inputs.clone()) {
             Ok(lan) => {
                 self.lan = Some(lan);
                 None
@@ -193,6 +264,23 @@ impl Transports {
             Some(Relay { state: client.state(), address, client, events, is_up: false })
         });
         follows.notices.push(Notice::Relay(self.relay()));
+    }
+}
+
+impl Relay {
+    async fn next_word(&mut self) -> Option<Word> {
+        tokio::select! {
+            event = self.events.recv() => {
+                match event {
+                    Some(RelayEvent::Up) => self.is_up = true,
+                    Some(RelayEvent::Down) => self.is_up = false,
+                    Some(RelayEvent::Blob { .. } | RelayEvent::CaughtUp { .. } | RelayEvent::Stored { .. } | RelayEvent::Refused { .. })
+                    | None => {}
+                }
+                event.map(Word::Event)
+            }
+            Ok(()) = self.state.changed() => Some(Word::State(*self.state.borrow_and_update())),
+        }
     }
 }
 

@@ -192,7 +192,11 @@ impl Phone {
                         }
                     }
                     Output::Compute { id, job } => answers.push_back(Input::Computed { id, answer: Some(job::run(&job)) }),
-                    Output::Transmit { .. } | Output::Disconnect { .. } | Output::Dial { .. } | Output::Event(_) => {}
+                    Output::Transmit { .. }
+                    | Output::Disconnect { .. }
+                    | Output::Dial { .. }
+                    | Output::Radio(_)
+                    | Output::Event(_) => {}
                 }
             }
             let Some(answer) = answers.pop_front() else { return };
@@ -237,6 +241,7 @@ impl Clone for Node {
             interests: self.interests.clone(),
             listening: Vec::new(),
             links: BTreeMap::new(),
+            presence: self.presence.clone(),
             mesh: self.mesh.clone(),
             mailbox: self.mailbox.clone(),
             board: self.board.clone(),

@@ -1,0 +1,344 @@
+//! What we show on the radio, whom we hear there, and to whom a link is worth opening.
+//!
+//! Laws: an id is random, in memory only, and shown under one address: it rotates after a random 8–15 minutes, with a silent gap, in
+//! which the links that it had are closed, so that no neighbour sees the old id and the new one at once; nothing about an id follows from
+//! an earlier one; what is heard is bounded and never more than a hint. Of two devices the one with the lower id opens the link.
+//!
+//! It does not know talks: whom it recognises is said by others.
+
+use super::config::{
+    ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, NEAR_SILENCE_MAX,
+    RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX, ROTATION_MIN, SIGHTINGS_MAX,
+    SILENT_GAP_MAX, SILENT_GAP_MIN,
+};
+use super::id::{EphemeralId, LinkId};
+use super::io::RadioCommand;
+use super::rng::Rng;
+use super::time::{Duration, Instant, doubled};
+use super::wire::advert::{Advert, Shower};
+use std::collections::BTreeMap;
+
+/// Who was heard so often is no flood.
+const TIMES_THAT_TELL: u32 = 4;
+
+/// What the people of this device are doing, as far as it decides how much to listen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Attention {
+    /// Nothing waits for anybody.
+    #[default]
+    Background,
+    /// A talk is open.
+    Talking,
+    /// People gather for a talk.
+    Gathering,
+}
+
+impl Attention {
+    /// Scan windows of a tenth, a quarter and a half: Android's "low power", "balanced", and between that and "low latency".
+    fn duty_percent(self) -> u8 {
+        match self {
+            Attention::Background => 10,
+            Attention::Talking => 25,
+            Attention::Gathering => 50,
+        }
+    }
+}
+
+/// How strongly somebody is heard. Bodies and pockets cost 20 dB, so that it is no distance.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Band {
+    /// -60 dBm and more: about as far as a table reaches.
+    Close,
+    /// -80 dBm and more.
+    Around,
+    /// Less.
+    Far,
+    /// The radio does not say.
+    Unknown,
+}
+
+/// Somebody near.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Near {
+    /// What it is.
+    pub shower: Shower,
+    /// How strongly it is heard.
+    pub band: Band,
+    /// There is a link to it.
+    pub is_linked: bool,
+}
+
+/// The radio's part of a node.
+#[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
+pub struct Presence {
+    own: Own,
+    attention: Attention,
+    scans: Option<u8>,
+    /// Those near: heard shortly ago, or linked.
+    heard: BTreeMap<EphemeralId, Sighting>,
+    links: BTreeMap<LinkId, Standing>,
+    has_changed: bool,
+}
+
+/// What we show.
+#[derive(Clone, Copy, Default, Debug)]
+enum Own {
+    /// There is no radio, or nothing to be there for.
+    #[default]
+    Off,
+    /// Nothing: the next id comes when the gap is over.
+    Gap { until: Instant },
+    /// This id.
+    Shown { id: EphemeralId, until: Instant },
+}
+
+#[derive(Clone, Debug)]
+struct Sighting {
+    shower: Shower,
+    hint: [u8; 3],
+    rssi_dbm: Option<i8>,
+    first: Instant,
+    last: Instant,
+    times: u32,
+    tries: u32,
+    next_try: Instant,
+    /// Ordered and not answered.
+    tried_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    to: Option<EphemeralId>,
+    is_ours: bool,
+}
+
+impl Presence {
+    /// The radio can be used from now on, or no longer.
+    pub fn switch(&mut self, rng: &mut Rng, now: Instant, is_on: bool) {
+        self.heard.clear();
+        (self.scans, self.has_changed) = (None, true);
+        // Whoever watches must not see that what goes off here comes on again there at once.
+        self.own = if is_on { Own::Gap { until: now + rng.between(Duration::ZERO, SILENT_GAP_MIN) } } else { Own::Off };
+    }
+
+    /// Whether there is a radio to use.
+    pub fn is_on(&self) -> bool {
+        !matches!(self.own, Own::Off)
+    }
+
+    /// The id that is shown now.
+    pub fn id(&self) -> Option<EphemeralId> {
+        match self.own {
+            Own::Shown { id, .. } => Some(id),
+            Own::Off | Own::Gap { .. } => None,
+        }
+    }
+
+    /// How closely to listen from now on.
+    pub fn attend(&mut self, attention: Attention) {
+        self.attention = attention;
+    }
+
+    /// An advert was heard.
+    pub fn hear(&mut self, now: Instant, advert: &[u8], rssi_dbm: Option<i8>) {
+        let Some(Advert { shower, id, hint }) = Advert::from_bytes(advert) else { return };
+        if !self.is_on() || self.id() == Some(id) {
+            return;
+        }
+        if let Some(known) = self.heard.get_mut(&id) {
+            let rssi_dbm = smoothed(known.rssi_dbm, rssi_dbm);
+            self.has_changed |= band(rssi_dbm) != band(known.rssi_dbm);
+            (known.shower, known.hint, known.rssi_dbm) = (shower, hint, rssi_dbm);
+            (known.last, known.times) = (now, known.times.saturating_add(1));
+            return;
+        }
+        if self.heard.len() >= SIGHTINGS_MAX {
+            self.forget_one();
+        }
+        let sighting =
+            Sighting { shower, hint, rssi_dbm, first: now, last: now, times: 1, tries: 0, next_try: now, tried_at: None };
+        self.heard.insert(id, sighting);
+        self.has_changed = true;
+    }
+
+    /// Whether who is near has changed; said once.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// A link of the radio came up: to whom we ordered it, or from somebody who has not said yet.
+    pub fn link_up(&mut self, link: LinkId, to: Option<EphemeralId>) {
+        if let Some(sighting) = to.and_then(|id| self.heard.get_mut(&id)) {
+            sighting.tried_at = None;
+        }
+        self.links.insert(link, Standing { to, is_ours: to.is_some() });
+    }
+
+    /// What to say of ourselves on a link that we opened.
+    pub fn introduction(&self, link: LinkId) -> Option<EphemeralId> {
+        self.links.get(&link).filter(|standing| standing.is_ours).and_then(|_| self.id())
+    }
+
+    /// Who is at the other end says its id. It proves nothing, and spares a second link.
+    pub fn introduced(&mut self, link: LinkId, id: EphemeralId) {
+        if let Some(standing) = self.links.get_mut(&link).filter(|standing| !standing.is_ours) {
+            standing.to = Some(id);
+        }
+    }
+
+    /// A link is gone.
+    pub fn link_down(&mut self, now: Instant, link: LinkId) {
+        if let Some(id) = self.links.remove(&link).and_then(|standing| standing.to) {
+            self.put_off(now, id);
+        }
+    }
+
+    /// Whether it is a link of the radio.
+    pub fn has_link(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link)
+    }
+
+    /// No link came of it.
+    pub fn out_of_reach(&mut self, now: Instant, id: EphemeralId) {
+        self.put_off(now, id);
+    }
+
+    /// Who is near, the strongest first.
+    pub fn near(&self) -> Vec<Near> {
+        let near = |(id, sighting): (&EphemeralId, &Sighting)| Near {
+            shower: sighting.shower,
+            band: band(sighting.rssi_dbm),
+            is_linked: self.is_linked(*id),
+        };
+        let mut near: Vec<_> = self.heard.iter().map(near).collect();
+        near.sort_by_key(|near| near.band);
+        near
+    }
+
+    /// Rotates, opens links, and sets how much to listen: what the radio is to do now.
+    pub fn tick(&mut self, rng: &mut Rng, now: Instant) -> Vec<RadioCommand> {
+        let mut commands = Vec::new();
+        self.forget_the_silent(now);
+        match self.own {
+            Own::Off => return commands,
+            Own::Shown { until, .. } if until <= now => {
+                self.own = Own::Gap { until: now + rng.between(SILENT_GAP_MIN, SILENT_GAP_MAX) };
+                commands.push(RadioCommand::Silence);
+            }
+            Own::Gap { until } if until <= now => {
+                let id = EphemeralId(rng.bytes());
+                self.own = Own::Shown { id, until: now + rng.between(ROTATION_MIN, ROTATION_MAX) };
+                let advert = Advert { shower: Shower::Attendee, id, hint: rng.bytes() };
+                commands.push(RadioCommand::Advertise { advert: advert.to_bytes(), interval: self.interval() });
+            }
+            Own::Shown { .. } | Own::Gap { .. } => {}
+        }
+        let duty_percent = self.attention.duty_percent();
+        if self.scans.replace(duty_percent) != Some(duty_percent) {
+            commands.push(RadioCommand::Scan { duty_percent });
+        }
+        commands.extend(self.dial(rng, now));
+        commands
+    }
+
+    /// When [`Presence::tick`] has something to do next, after it was called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let rotation = match self.own {
+            Own::Off => return None,
+            Own::Gap { until } | Own::Shown { until, .. } => until,
+        };
+        let dial = self.id().filter(|_| self.can_dial());
+        let dial = dial.and_then(|own| self.unlinked().map(|(id, sighting)| sighting.due(own, *id)).min());
+        let ends = self.unlinked().map(|(_, sighting)| sighting.ends()).min();
+        [Some(rotation), dial, ends].into_iter().flatten().min()
+    }
+
+    /// The density-adaptive advertising interval: with N in range, 2aN lets most adverts through (slotless ALOHA).
+    fn interval(&self) -> Duration {
+        let best = ADVERTISE_INTERVAL_PER_DEVICE * u32::try_from(self.heard.len()).unwrap_or(u32::MAX);
+        best.clamp(ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_MAX)
+    }
+
+    /// One link at a time, to anybody who is near and has none: by chance, so that the strongest do not keep to themselves.
+    fn dial(&mut self, rng: &mut Rng, now: Instant) -> Option<RadioCommand> {
+        let own = self.id().filter(|_| self.can_dial())?;
+        let due: Vec<_> = self.unlinked().filter(|(id, sighting)| sighting.due(own, **id) <= now).map(|(id, _)| *id).collect();
+        let id = *due.get(rng.below(due.len() as u64) as usize)?;
+        self.heard.get_mut(&id)?.tried_at = Some(now);
+        Some(RadioCommand::Connect { id })
+    }
+
+    fn can_dial(&self) -> bool {
+        let ours = self.links.values().filter(|standing| standing.is_ours).count();
+        ours < RADIO_DIALED_MAX && self.heard.values().all(|sighting| sighting.tried_at.is_none())
+    }
+
+    fn unlinked(&self) -> impl Iterator<Item = (&EphemeralId, &Sighting)> {
+        self.heard.iter().filter(|(id, _)| !self.is_linked(**id))
+    }
+
+    fn is_linked(&self, id: EphemeralId) -> bool {
+        self.links.values().any(|standing| standing.to == Some(id))
+    }
+
+    fn put_off(&mut self, now: Instant, id: EphemeralId) {
+        if let Some(sighting) = self.heard.get_mut(&id) {
+            sighting.tried_at = None;
+            sighting.next_try = now + doubled(RADIO_RETRY_MIN, sighting.tries, RADIO_RETRY_MAX);
+            sighting.tries = sighting.tries.saturating_add(1);
+        }
+    }
+
+    /// Makes room: of those without a link, who was heard least often, and of these the one that was silent for longest. A flood of ids
+    /// is heard once each and pushes out itself.
+    fn forget_one(&mut self) {
+        let least = self.unlinked().min_by_key(|(_, sighting)| (sighting.times.min(TIMES_THAT_TELL), sighting.last));
+        let least = least.map(|(id, _)| *id);
+        least.and_then(|id| self.heard.remove(&id));
+    }
+
+    fn forget_the_silent(&mut self, now: Instant) {
+        let late = |sighting: &Sighting| sighting.tried_at.is_some() && sighting.ends() <= now;
+        let late: Vec<_> = self.heard.iter().filter(|(_, sighting)| late(sighting)).map(|(id, _)| *id).collect();
+        late.into_iter().for_each(|id| self.put_off(now, id));
+        let gone: Vec<_> = self.unlinked().filter(|(_, sighting)| sighting.ends() <= now).map(|(id, _)| *id).collect();
+        self.has_changed |= !gone.is_empty();
+        for id in gone {
+            self.heard.remove(&id);
+        }
+    }
+}
+
+impl Sighting {
+    /// When it is not near any more, or, if a link was ordered, when that has taken too long.
+    fn ends(&self) -> Instant {
+        self.tried_at.map_or(self.last + NEAR_SILENCE_MAX, |at| at + RADIO_CONNECT_MAX)
+    }
+
+    /// When a link to it may be ordered.
+    fn due(&self, own: EphemeralId, id: EphemeralId) -> Instant {
+        let patience = if own < id { Duration::ZERO } else { DIAL_PATIENCE };
+        self.next_try.max(self.first + patience)
+    }
+}
+
+/// A quarter of the news, so that one reflection does not move anybody to another band.
+fn smoothed(before: Option<i8>, now: Option<i8>) -> Option<i8> {
+    match (before, now) {
+        (Some(before), Some(now)) => i8::try_from((i16::from(before) * 3 + i16::from(now)) / 4).ok(),
+        (before, now) => now.or(before),
+    }
+}
+
+fn band(rssi_dbm: Option<i8>) -> Band {
+    match rssi_dbm {
+        None => Band::Unknown,
+        Some(-60..) => Band::Close,
+        Some(-80..) => Band::Around,
+        Some(_) => Band::Far,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The peripheral's side on Linux, by `bluer`: the advert, and a GATT server that one central at a time has a link with.
+//!
+//! Law: what is to be sent waits until the central has subscribed: BlueZ acknowledges a subscription before it tells us of it.
+
+use super::link::{Gone, Values, carry};
+use super::{BleState, NOTIFY, SERVICE, WRITE};
+use crate::proto::config::ADVERT_BYTES;
+use crate::proto::io::{Input, Origin};
+use crate::shell::queue::Links;
+use bluer::adv::{Advertisement, AdvertisementHandle};
+use bluer::gatt::local::{
+    Application, ApplicationHandle, Characteristic, CharacteristicNotifier, CharacteristicNotify, CharacteristicNotifyMethod,
+    CharacteristicWrite, CharacteristicWriteMethod, CharacteristicWriteRequest, ReqError, Service,
+};
+use bluer::{Adapter, Address, Session};
+use futures_util::{FutureExt, stream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Values of one central that wait for the node; then BlueZ waits with its acknowledgement.
+const VALUES_MAX: usize = 64;
+/// A central that has not subscribed within this time after its first value is no link.
+const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// The system answers within this time or not at all.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The advert and the server.
+pub struct Peripheral {
+    adapter: Adapter,
+    server: Arc<Server>,
+    shown: Option<AdvertisementHandle>,
+    _application: ApplicationHandle,
+}
+
+/// What the two characteristics share.
+struct Server {
+    adapter: Adapter,
+    links: Arc<Links>,
+    events: mpsc::Sender<Input>,
+    /// The central that has the link now.
+    guest: Mutex<Option<Guest>>,
+    /// How to notify it, once it has subscribed.
+    notifier: watch::Sender<Option<Arc<tokio::sync::Mutex<CharacteristicNotifier>>>>,
+}
+
+struct Guest {
+    address: Address,
+    values: mpsc::Sender<Vec<u8>>,
+    task: JoinHandle<()>,
+}
+
+impl Peripheral {
+    /// Serves; shows nothing yet. `None`: this adapter cannot advertise.
+    ///
+    /// # Errors
+    /// Why there is no adapter, as a state to show.
+    pub async fn open(links: Arc<Links>, events: mpsc::Sender<Input>) -> Result<Option<Peripheral>, BleState> {
+        let open = async {
+            let session = Session::new().await.map_err(|error| state_of(&error))?;
+            let adapter = session.default_adapter().await.map_err(|error| state_of(&error))?;
+            let server = Arc::new(Server {
+                adapter: adapter.clone(),
+                links,
+                events,
+                guest: Mutex::default(),
+                notifier: watch::Sender::new(None),
+            });
+            match adapter.serve_gatt_application(application(&server)).await {
+                Ok(handle) => Ok(Some(Peripheral { adapter, server, shown: None, _application: handle })),
+                Err(error) => {
+                    tracing::warn!(%error, "no GATT server: this device finds others and is not found");
+                    Ok(None)
+                }
+            }
+        };
+        timeout(ANSWER_TIME_MAX, open).await.unwrap_or(Err(BleState::NoAdapter))
+    }
+
+    /// Shows these bytes.
+    pub async fn advertise(&mut self, advert: [u8; ADVERT_BYTES], interval: Duration) {
+        self.shown = None;
+        let advertisement = Advertisement {
+            service_data: [(SERVICE, advert.to_vec())].into(),
+            discoverable: Some(true),
+            min_interval: Some(interval),
+            max_interval: Some(interval + interval / 10),
+            ..Advertisement::default()
+        };
+        match timeout(ANSWER_TIME_MAX, self.adapter.advertise(advertisement)).await {
+            Ok(Ok(handle)) => self.shown = Some(handle),
+            Ok(Err(error)) => tracing::warn!(%error, "the advert is refused"),
+            Err(_) => tracing::warn!("the advert is not answered"),
+        }
+    }
+
+    /// Shows nothing.
+    pub async fn silence(&mut self) {
+        self.shown = None;
+    }
+}
+
+impl Drop for Peripheral {
+    fn drop(&mut self) {
+        if let Some(guest) = self.server.guest.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            guest.task.abort();
+        }
+    }
+}
+
+impl Server {
+    /// A value came: of the guest, or of somebody who becomes it if there is none.
+    async fn take(self: Arc<Self>, value: Vec<u8>, request: CharacteristicWriteRequest) -> Result<(), ReqError> {
+        let values = self.values_of(&request).ok_or(ReqError::NotPermitted)?;
+        values.send(value).await.map_err(|_| ReqError::Failed)
+    }
+
+    fn values_of(self: &Arc<Self>, request: &CharacteristicWriteRequest) -> Option<mpsc::Sender<Vec<u8>>> {
+        let address = request.device_address;
+        let mut guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(guest) = guest.as_ref().filter(|guest| !guest.task.is_finished()) {
+            return (guest.address == address).then(|| guest.values.clone());
+        }
+        let (values, incoming) = mpsc::channel(VALUES_MAX);
+        let task = tokio::spawn(self.clone().host(address, request.mtu, incoming));
+        *guest = Some(Guest { address, values: values.clone(), task });
+        Some(values)
+    }
+
+    /// The link with one central, from its first value to its end.
+    async fn host(self: Arc<Self>, address: Address, mtu: u16, incoming: mpsc::Receiver<Vec<u8>>) {
+        let link = self.links.open();
+        let mut out = Notifications { notifier: self.notifier.subscribe() };
+        let incoming = stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
+        tokio::select! {
+            () = carry(&self.links, link, Origin::Near(None), mtu, &mut out, Box::pin(incoming), &self.events) => {
+                if let Ok(device) = self.adapter.device(address) {
+                    let _ = timeout(ANSWER_TIME_MAX, device.disconnect()).await;
+                }
+                return;
+            }
+            () = self.unsubscribed() => {}
+        }
+        self.links.close(link);
+        let _ = self.events.send(Input::LinkDown { link }).await;
+    }
+
+    /// Waits until the central that subscribed has gone, or has not subscribed in time.
+    async fn unsubscribed(&self) {
+        let mut notifier = self.notifier.subscribe();
+        let subscribed = async { notifier.wait_for(Option::is_some).await.is_ok() };
+        if timeout(SUBSCRIBE_TIME_MAX, subscribed).await.unwrap_or(false) {
+            let _ = notifier.wait_for(Option::is_none).await;
+        }
+    }
+
+    /// A central has subscribed: until it leaves, what is queued goes to it.
+    async fn notify(self: Arc<Self>, notifier: CharacteristicNotifier) {
+        let stopped = notifier.stopped();
+        self.notifier.send_replace(Some(Arc::new(tokio::sync::Mutex::new(notifier))));
+        stopped.await;
+        self.notifier.send_replace(None);
+    }
+}
+
+/// The way to whoever has subscribed.
+struct Notifications {
+    notifier: watch::Receiver<Option<Arc<tokio::sync::Mutex<CharacteristicNotifier>>>>,
+}
+
+impl Values for Notifications {
+    async fn send(&mut self, value: Vec<u8>) -> Result<(), Gone> {
+        let notifier = self.notifier.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
+        notifier.lock().await.notify(value).await.map_err(|_| Gone)
+    }
+}
+
+fn application(server: &Arc<Server>) -> Application {
+    let (writes, notifies) = (server.clone(), server.clone());
+    let write = CharacteristicWrite {
+        write: true,
+        write_without_response: true,
+        method: CharacteristicWriteMethod::Fun(Box::new(move |value, request| writes.clone().take(value, request).boxed())),
+        ..CharacteristicWrite::default()
+    };
+    let notify = CharacteristicNotify {
+        notify: true,
+        method: CharacteristicNotifyMethod::Fun(Box::new(move |notifier| {
+            // The central waits for this function, so that what lasts must not.
+            tokio::spawn(notifies.clone().notify(notifier));
+            async {}.boxed()
+        })),
+        ..CharacteristicNotify::default()
+    };
+    let characteristics = vec![
+        Characteristic { uuid: WRITE, write: Some(write), ..Characteristic::default() },
+        Characteristic { uuid: NOTIFY, notify: Some(notify), ..Characteristic::default() },
+    ];
+    let service = Service { uuid: SERVICE, primary: true, characteristics, ..Service::default() };
+    Application { services: vec![service], ..Application::default() }
+}
+
+fn state_of(error: &bluer::Error) -> BleState {
+    match error.kind {
+        bluer::ErrorKind::NotAuthorized | bluer::ErrorKind::NotPermitted => BleState::NotAllowed,
+        _ => BleState::NoAdapter,
+    }
+}
