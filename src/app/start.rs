@@ -5,6 +5,7 @@ use crate::proto::error::Corrupt;
 use crate::proto::id::TalkId;
 use crate::proto::node::Node;
 use crate::proto::rng::Rng;
+use crate::shell::ble::BleOptions;
 use crate::shell::clock::{self, Clock};
 use crate::shell::driver::Parts;
 use crate::shell::keystore::{Choice, Level};
@@ -29,6 +30,9 @@ pub struct Ways {
     /// Whether neighbours are found by Bluetooth
     #[arg(long, value_enum, default_value_t = BluetoothChoice::Auto)]
     pub bluetooth: BluetoothChoice,
+    /// Which Bluetooth adapter, as the system calls it. The first one if it is not given
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
     /// An address of this machine to listen at; may be given several times. All of them if it is not given
     #[arg(long, value_name = "ADDR")]
     pub bind: Vec<IpAddr>,
@@ -116,8 +120,8 @@ pub fn open(profile: &Path, ways: &Ways) -> Result<(Parts, Found), Failure> {
     let node = Node::restore(node_seed, clock.now(), clock::wall(), records);
     let found = Found { level: vault.level(), lost, corrupt };
     let links = Arc::new(AtomicU64::new(1));
-    let (lan, has_bluetooth) = (ways.lan_options(lan_seed, links.clone()), ways.has_bluetooth());
-    Ok((Parts { node, vault, clock, lan, has_bluetooth, links, worker: worker::this_binary() }, found))
+    let bluetooth = ways.has_bluetooth().then(|| BleOptions { adapter: ways.adapter.clone(), links: links.clone() });
+    Ok((Parts { node, vault, clock, lan: ways.lan_options(lan_seed, links), bluetooth, worker: worker::this_binary() }, found))
 }
 
 /// The operating system's randomness, once for each generator.

@@ -96,6 +96,8 @@ pub const ROTATION_MAX: Duration = Duration::from_secs(15 * 60);
 pub const SILENT_GAP_MIN: Duration = Duration::from_secs(2);
 /// and at most: long enough that in a hall several others begin meanwhile.
 pub const SILENT_GAP_MAX: Duration = Duration::from_secs(20);
+/// Whoever switches the radio on wants to see who is there: it listens all the time for so long.
+pub const EAGER_LISTENING: Duration = Duration::from_secs(60);
 /// Who was not heard for so long is not near any more: three times what a phone in the background needs to hear one of a hundred.
 pub const NEAR_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Ids remembered as heard: a hall's; of more, those heard least often go first.

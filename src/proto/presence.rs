@@ -7,9 +7,9 @@
 //! It does not know talks: whom it recognises is said by others.
 
 use super::config::{
-    ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, NEAR_SILENCE_MAX,
-    RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX, ROTATION_MIN, SIGHTINGS_MAX,
-    SILENT_GAP_MAX, SILENT_GAP_MIN,
+    ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, EAGER_LISTENING,
+    NEAR_SILENCE_MAX, RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX, ROTATION_MIN,
+    SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN,
 };
 use super::id::{EphemeralId, LinkId};
 use super::io::RadioCommand;
@@ -74,6 +74,8 @@ pub struct Near {
 pub struct Presence {
     own: Own,
     attention: Attention,
+    /// Whoever has just come listens all the time until then.
+    eager_until: Instant,
     scans: Option<u8>,
     /// Those near: heard shortly ago, or linked.
     heard: BTreeMap<EphemeralId, Sighting>,
@@ -117,7 +119,7 @@ impl Presence {
     /// The radio can be used from now on, or no longer.
     pub fn switch(&mut self, rng: &mut Rng, now: Instant, is_on: bool) {
         self.heard.clear();
-        (self.scans, self.has_changed) = (None, true);
+        (self.scans, self.has_changed, self.eager_until) = (None, true, now + EAGER_LISTENING);
         // Whoever watches must not see that what goes off here comes on again there at once.
         self.own = if is_on { Own::Gap { until: now + rng.between(Duration::ZERO, SILENT_GAP_MIN) } } else { Own::Off };
     }
@@ -154,7 +156,7 @@ impl Presence {
             return;
         }
         if self.heard.len() >= SIGHTINGS_MAX {
-            self.forget_one();
+            self.forget_some();
         }
         let sighting =
             Sighting { shower, hint, rssi_dbm, first: now, last: now, times: 1, tries: 0, next_try: now, tried_at: None };
@@ -234,7 +236,7 @@ impl Presence {
             }
             Own::Shown { .. } | Own::Gap { .. } => {}
         }
-        let duty_percent = self.attention.duty_percent();
+        let duty_percent = if now < self.eager_until { 100 } else { self.attention.duty_percent() };
         if self.scans.replace(duty_percent) != Some(duty_percent) {
             commands.push(RadioCommand::Scan { duty_percent });
         }
@@ -251,7 +253,8 @@ impl Presence {
         let dial = self.id().filter(|_| self.can_dial());
         let dial = dial.and_then(|own| self.unlinked().map(|(id, sighting)| sighting.due(own, *id)).min());
         let ends = self.unlinked().map(|(_, sighting)| sighting.ends()).min();
-        [Some(rotation), dial, ends].into_iter().flatten().min()
+        let rest = (self.scans == Some(100)).then_some(self.eager_until);
+        [Some(rotation), dial, ends, rest].into_iter().flatten().min()
     }
 
     /// The density-adaptive advertising interval: with N in range, 2aN lets most adverts through (slotless ALOHA).
@@ -290,12 +293,15 @@ impl Presence {
         }
     }
 
-    /// Makes room: of those without a link, who was heard least often, and of these the one that was silent for longest. A flood of ids
-    /// is heard once each and pushes out itself.
-    fn forget_one(&mut self) {
-        let least = self.unlinked().min_by_key(|(_, sighting)| (sighting.times.min(TIMES_THAT_TELL), sighting.last));
-        let least = least.map(|(id, _)| *id);
-        least.and_then(|id| self.heard.remove(&id));
+    /// Makes room for a quarter of the list at once: of those without a link, who was heard least often goes first, and of these who was
+    /// silent for longest. A flood of ids is heard once each and pushes out itself.
+    fn forget_some(&mut self) {
+        let mut least: Vec<_> =
+            self.unlinked().map(|(id, sighting)| (sighting.times.min(TIMES_THAT_TELL), sighting.last, *id)).collect();
+        least.sort_unstable();
+        for (_, _, id) in least.into_iter().take(SIGHTINGS_MAX / 4) {
+            self.heard.remove(&id);
+        }
     }
 
     fn forget_the_silent(&mut self, now: Instant) {

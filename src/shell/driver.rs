@@ -13,7 +13,7 @@ mod transports;
 
 pub use handle::{DriverHandle, NotAnswered};
 
-use super::ble::BleState;
+use super::ble::{BleOptions, BleState};
 use super::clock::Clock;
 use super::hardening;
 use super::lan::LanOptions;
@@ -28,8 +28,6 @@ use outbox::Outbox;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -104,10 +102,8 @@ pub struct Parts {
     pub clock: Clock,
     /// How to be on the LAN; `None`: not at all.
     pub lan: Option<LanOptions>,
-    /// Whether to use Bluetooth.
-    pub has_bluetooth: bool,
-    /// The next link's number, shared by all transports.
-    pub links: Arc<AtomicU64>,
+    /// How to use Bluetooth; `None`: not at all.
+    pub bluetooth: Option<BleOptions>,
     /// The program that runs jobs, see [`Worker`].
     pub worker: PathBuf,
 }
@@ -170,7 +166,7 @@ impl Driver {
             clock: parts.clock,
             outbox: Outbox::default(),
             echoes: VecDeque::new(),
-            transports: Transports::new(parts.lan, parts.has_bluetooth.then_some(parts.links), inputs),
+            transports: Transports::new(parts.lan, parts.bluetooth, inputs),
             situation: Situation::default(),
             has_forgotten: false,
             orders: ordered,

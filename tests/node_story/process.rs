@@ -10,10 +10,17 @@ use std::time::{Duration, Instant};
 
 /// The program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_alcove");
+/// Where it lies when it runs elsewhere than it was built.
+const ELSEWHERE: &str = "ALCOVE_PROGRAM";
 /// A machine under load is slow; what happens at all happens within this time.
 const SOON: Duration = Duration::from_secs(40);
 /// Views are asked again after this long if no event comes first.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// The program to run.
+pub fn program() -> String {
+    std::env::var(ELSEWHERE).unwrap_or_else(|_| BINARY.to_owned())
+}
 
 /// A folder with an event in it whose relay runs.
 pub struct Place {
@@ -68,7 +75,7 @@ pub fn start_relay(mut command: Command) -> (Child, String) {
 pub fn make_event(folder: &Path, name: &str, relay_url: &str) -> PathBuf {
     let today = jiff::Zoned::now().date();
     let last = today.tomorrow().and_then(|day| day.tomorrow()).expect("a day after tomorrow");
-    let made = Command::new(BINARY)
+    let made = Command::new(program())
         .args(["event", "new", "--name", name, "--zone", "UTC", "--relay", relay_url])
         .args(["--starts", &today.to_string(), "--ends", &last.to_string(), "--out"])
         .arg(folder)

@@ -88,6 +88,7 @@ impl Practice {
             keystore: Choice::Auto,
             lan: LanChoice::Loopback,
             bluetooth: BluetoothChoice::Off,
+            adapter: None,
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             mdns_port: 5353,
         };

@@ -81,7 +81,8 @@ fn of_two_that_hear_each_other_the_lower_dials_and_the_higher_only_if_it_waited_
     // It dials us meanwhile, and says who it is: no second link.
     presence.link_up(LinkId(2), None);
     presence.introduced(LinkId(2), EphemeralId([0; 6]));
-    assert!(run(&mut presence, &mut rng, later, later + RADIO_RETRY_MAX).is_empty());
+    let commands = run(&mut presence, &mut rng, later, later + RADIO_RETRY_MAX);
+    assert!(!commands.iter().any(|(_, command)| matches!(command, RadioCommand::Connect { .. })), "{commands:?}");
     assert_eq!(presence.near().iter().filter(|near| near.is_linked).count(), 2);
 }
 
@@ -144,7 +145,7 @@ fn a_million_ids_are_bounded_and_push_out_nobody_who_is_there() {
         now = now + Duration::from_micros(500);
         presence.hear(now, &advert(1_000_000 + round), Some(-40));
     }
-    assert_eq!(presence.heard.len(), SIGHTINGS_MAX);
+    assert!(presence.heard.len() <= SIGHTINGS_MAX);
     assert!(honest.iter().all(|advert| presence.heard.contains_key(&Advert::from_bytes(advert).unwrap().id)));
     assert!(size_of::<Sighting>() * SIGHTINGS_MAX <= 128 * 1024, "{}", size_of::<Sighting>());
 }
@@ -162,6 +163,22 @@ fn who_falls_silent_is_near_no_more_and_strength_is_told_in_bands() {
     assert!(presence.take_changed() && !presence.take_changed());
     presence.tick(&mut rng, now + NEAR_SILENCE_MAX);
     assert!(presence.near().is_empty() && presence.take_changed());
+}
+
+#[test]
+fn whoever_has_just_come_listens_all_the_time_and_then_as_much_as_it_needs() {
+    let (mut presence, mut rng) = on(9);
+    let scans = |commands: Vec<(Instant, RadioCommand)>| {
+        let scan = |(at, command)| if let RadioCommand::Scan { duty_percent } = command { Some((at, duty_percent)) } else { None };
+        commands.into_iter().filter_map(scan).collect::<Vec<_>>()
+    };
+    let calm = Instant(0) + EAGER_LISTENING;
+    assert_eq!(scans(run(&mut presence, &mut rng, Instant(0), calm + HOUR)), [(Instant(0), 100), (calm, 10)]);
+    for (attention, duty) in [(Attention::Talking, 25), (Attention::Gathering, 50), (Attention::Background, 10)] {
+        presence.attend(attention);
+        let now = calm + HOUR;
+        assert_eq!(scans(presence.tick(&mut rng, now).into_iter().map(|command| (now, command)).collect()), [(now, duty)]);
+    }
 }
 
 #[test]

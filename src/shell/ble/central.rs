@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout};
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 /// An adapter that does not answer within this time is none.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// A value that is not taken for so long will not be: as long as a full queue may stay full.
+const WRITE_TIME_MAX: Duration = crate::shell::queue::PATIENCE;
 /// The service asks the system about one device at most once in this time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// The RSSI of an adapter that does not measure it (Bluetooth Core 5.4, vol. 4 part E §7.7.65.2).
@@ -53,15 +55,15 @@ pub enum Word {
 }
 
 impl Central {
-    /// The first adapter.
+    /// The adapter of this name, or the first.
     ///
     /// # Errors
     /// Why there is none, as a state to show.
-    pub async fn open() -> Result<Central, BleState> {
+    pub async fn open(name: Option<&str>) -> Result<Central, BleState> {
         let open = async {
             let manager = Manager::new().await.map_err(|error| state_of(&error))?;
             let adapters = manager.adapters().await.map_err(|error| state_of(&error))?;
-            let adapter = adapters.into_iter().next().ok_or(BleState::NoAdapter)?;
+            let adapter = named(adapters, name).await.ok_or(BleState::NoAdapter)?;
             if let Ok(CentralState::PoweredOff) = adapter.adapter_state().await {
                 return Err(BleState::PoweredOff);
             }
@@ -162,7 +164,8 @@ impl Connection {
 
     /// Waits until it is gone: no notification says so.
     pub async fn gone(peripheral: Peripheral) {
-        while let Ok(Ok(true)) = timeout(ANSWER_TIME_MAX, peripheral.is_connected()).await {
+        // A system that is slow to answer has not said that it is gone.
+        while let Ok(Ok(true)) | Err(_) = timeout(ANSWER_TIME_MAX, peripheral.is_connected()).await {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -176,11 +179,22 @@ impl Connection {
 impl Values for Connection {
     async fn send(&mut self, value: Vec<u8>) -> Result<(), Gone> {
         let written = self.peripheral.write(&self.write, &value, WriteType::WithoutResponse);
-        match timeout(ANSWER_TIME_MAX, written).await {
+        match timeout(WRITE_TIME_MAX, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
+}
+
+/// The adapter whose description begins with this name ("hci0 (usb:…)" on Linux), or the first.
+async fn named(adapters: Vec<Adapter>, name: Option<&str>) -> Option<Adapter> {
+    let Some(name) = name else { return adapters.into_iter().next() };
+    for adapter in adapters {
+        if adapter.adapter_info().await.is_ok_and(|info| info.split(' ').next() == Some(name)) {
+            return Some(adapter);
+        }
+    }
+    None
 }
 
 /// Drops the older half when there are too many.

@@ -64,6 +64,15 @@ pub enum BleState {
     NotAllowed,
 }
 
+/// How a [`Ble`] is set up.
+#[derive(Clone)]
+pub struct BleOptions {
+    /// The adapter, as the system calls it; `None`: the first.
+    pub adapter: Option<String>,
+    /// The next link's number, shared with the other transports.
+    pub links: Arc<AtomicU64>,
+}
+
 /// The running transport. None of its methods but [`Ble::shutdown`] waits; dropping it closes everything in a hurry.
 pub struct Ble {
     links: Arc<Links>,
@@ -75,15 +84,14 @@ pub struct Ble {
 }
 
 impl Ble {
-    /// Opens the adapter, and from then on tells `events` what happens. It is tried again while there is none. `numbers` gives links
-    /// their numbers, and is shared with the other transports.
+    /// Opens the adapter, and from then on tells `events` what happens. It is tried again while there is none.
     ///
     /// It has a thread of its own: on several, `bluer` hands over values that came close together in any order.
-    pub fn start(numbers: Arc<AtomicU64>, events: mpsc::Sender<Input>) -> Ble {
-        let links = Arc::new(Links::new(numbers));
+    pub fn start(options: BleOptions, events: mpsc::Sender<Input>) -> Ble {
+        let links = Arc::new(Links::new(options.links));
         let (orders, ordered) = mpsc::unbounded_channel();
         let (told, state) = watch::channel(BleState::Starting);
-        let station = Station::new(links.clone(), events, ordered, told);
+        let station = Station::new(options.adapter, links.clone(), events, ordered, told);
         let (end, ended) = oneshot::channel();
         std::thread::spawn(move || {
             // Without timers there is nothing to wait with: then there is no Bluetooth, as without an adapter.

@@ -57,10 +57,14 @@ impl Peripheral {
     ///
     /// # Errors
     /// Why there is no adapter, as a state to show.
-    pub async fn open(links: Arc<Links>, events: mpsc::Sender<Input>) -> Result<Option<Peripheral>, BleState> {
+    pub async fn open(name: Option<&str>, links: Arc<Links>, events: mpsc::Sender<Input>) -> Result<Option<Peripheral>, BleState> {
         let open = async {
             let session = Session::new().await.map_err(|error| state_of(&error))?;
-            let adapter = session.default_adapter().await.map_err(|error| state_of(&error))?;
+            let adapter = match name {
+                Some(name) => session.adapter(name),
+                None => session.default_adapter().await,
+            };
+            let adapter = adapter.map_err(|error| state_of(&error))?;
             let server = Arc::new(Server {
                 adapter: adapter.clone(),
                 links,

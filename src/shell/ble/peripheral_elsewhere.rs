@@ -16,7 +16,11 @@ impl Peripheral {
     ///
     /// # Errors
     /// None.
-    pub async fn open(_links: Arc<Links>, _events: mpsc::Sender<Input>) -> Result<Option<Peripheral>, BleState> {
+    pub async fn open(
+        _name: Option<&str>,
+        _links: Arc<Links>,
+        _events: mpsc::Sender<Input>,
+    ) -> Result<Option<Peripheral>, BleState> {
         Ok(None)
     }
 

@@ -32,6 +32,7 @@ pub enum Order {
 
 /// The loop and what it owns.
 pub struct Station {
+    adapter: Option<String>,
     links: Arc<Links>,
     events: mpsc::Sender<Input>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -57,12 +58,13 @@ struct Scan {
 impl Station {
     /// Online from the start.
     pub fn new(
+        adapter: Option<String>,
         links: Arc<Links>,
         events: mpsc::Sender<Input>,
         orders: mpsc::UnboundedReceiver<Order>,
         state: watch::Sender<BleState>,
     ) -> Station {
-        Station { links, events, orders, state, is_online: true }
+        Station { adapter, links, events, orders, state, is_online: true }
     }
 
     /// Until the end is ordered.
@@ -119,8 +121,8 @@ impl Station {
 
     async fn open(&mut self) -> Result<Radio, BleState> {
         self.state.send_replace(BleState::Starting);
-        let central = Central::open().await?;
-        let peripheral = Peripheral::open(self.links.clone(), self.events.clone()).await?;
+        let central = Central::open(self.adapter.as_deref()).await?;
+        let peripheral = Peripheral::open(self.adapter.as_deref(), self.links.clone(), self.events.clone()).await?;
         let scan = Scan { duty_percent: 0, is_on: false, next: Instant::now() };
         Ok(Radio { central, peripheral, carriers: JoinSet::new(), scan })
     }

@@ -27,15 +27,7 @@ fn parts(profile: &Path) -> Parts {
     let opened = Vault::open(profile, Choice::File, Rng::new([2; 32])).unwrap();
     let clock = Clock::start();
     let node = Node::restore([3; 32], clock.now(), clock::wall(), opened.records);
-    Parts {
-        node,
-        vault: opened.vault,
-        clock,
-        lan: None,
-        has_bluetooth: false,
-        links: Default::default(),
-        worker: "/nowhere".into(),
-    }
+    Parts { node, vault: opened.vault, clock, lan: None, bluetooth: None, worker: "/nowhere".into() }
 }
 
 fn draft(node: &mut Node) -> Result<TalkId, Refused> {

@@ -7,12 +7,10 @@ use super::{Notice, Transport};
 use crate::model::event::SignedPack;
 use crate::proto::id::{DialId, LinkId};
 use crate::proto::io::{Input, RadioCommand, RelayCommand, RelayEvent, RelayRefusal};
-use crate::shell::ble::{Ble, BleState};
+use crate::shell::ble::{Ble, BleOptions, BleState};
 use crate::shell::lan::{Lan, LanOptions};
 use crate::shell::relay::{Pace, RelayAddress, RelayClient, RelayState};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::sync::{mpsc, watch};
 
 /// The ways to others.
@@ -24,8 +22,7 @@ pub(super) struct Transports {
     inputs: mpsc::Sender<Input>,
     lan: Option<Lan>,
     is_lan_wanted: bool,
-    /// The numbers of links; `None`: Bluetooth is not to be used.
-    ble_links: Option<Arc<AtomicU64>>,
+    ble_options: Option<BleOptions>,
     ble: Option<Bluetooth>,
     is_ble_wanted: bool,
     relay: Option<Relay>,
@@ -66,14 +63,14 @@ pub(super) struct Follows {
 }
 
 impl Transports {
-    pub fn new(lan_options: Option<LanOptions>, ble_links: Option<Arc<AtomicU64>>, inputs: mpsc::Sender<Input>) -> Transports {
+    pub fn new(lan_options: Option<LanOptions>, ble_options: Option<BleOptions>, inputs: mpsc::Sender<Input>) -> Transports {
         Transports {
             pack: Vec::new(),
             lan_options,
             inputs,
             lan: None,
             is_lan_wanted: true,
-            ble_links,
+            ble_options,
             ble: None,
             is_ble_wanted: true,
             relay: None,
@@ -211,7 +208,7 @@ impl Transports {
     pub fn bluetooth(&self) -> Option<BleState> {
         match &self.ble {
             Some(bluetooth) => Some(*bluetooth.state.borrow()),
-            None => self.ble_links.is_some().then_some(BleState::Off),
+            None => self.ble_options.is_some().then_some(BleState::Off),
         }
     }
 
@@ -237,8 +234,8 @@ impl Transports {
     }
 
     fn start_ble(&mut self) {
-        let Some(links) = self.ble_links.clone().filter(|_| self.is_ble_wanted) else { return };
-        let ble = Ble::start(links, self.inputs.clone());
+        let Some(options) = self.ble_options.clone().filter(|_| self.is_ble_wanted) else { return };
+        let ble = Ble::start(options, self.inputs.clone());
         self.ble = Some(Bluetooth { state: ble.state(), ble });
     }
 
