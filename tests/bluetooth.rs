@@ -195,7 +195,6 @@ fn two_people_meet_hand_over_write_and_close_by_bluetooth_alone() {
 #[test]
 fn three_in_a_line_meet_through_the_middle_one_which_can_read_nothing() {
     // With this seed twenty metres are heard and forty are not.
-    // With this seed twenty metres are heard and forty are not.
     let hall = Hall::new(2, &[0.0, 40.0, 20.0]);
     let mut people =
         ["heron", "otter", "raven"].into_iter().enumerate().map(|(phone, name)| hall.enter(phone, name)).collect::<Vec<_>>();

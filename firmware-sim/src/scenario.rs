@@ -3,7 +3,7 @@
 use crate::network::{Network, START};
 use alcove::proto::board::{Pattern, Terms};
 use alcove::proto::id::{CardId, TalkId};
-use alcove::proto::io::Event;
+use alcove::proto::io::{Event, HandoffEnd};
 use alcove::proto::node::view::{RoomView, State, TalkView};
 use alcove::proto::notes::Edit;
 use alcove::proto::time::Duration;
@@ -102,4 +102,10 @@ pub fn write(network: &mut Network, phone: usize, talk: TalkId, insert: &str) {
 /// What a phone told since it was last asked.
 pub fn events(network: &mut Network, phone: usize) -> Vec<Event> {
     std::mem::take(&mut network.phones[phone].events)
+}
+
+/// How a phone's handoff by scanning ended, if it has; what else the phone told is used up.
+pub fn handoff_end(network: &mut Network, phone: usize) -> Option<HandoffEnd> {
+    let ended = |event| if let Event::HandoffEnded(end) = event { Some(end) } else { None };
+    events(network, phone).into_iter().find_map(ended)
 }

@@ -6,7 +6,7 @@ use alcove::proto::id::TalkId;
 use alcove::proto::io::{Event, HandoffEnd, HandoffFailure, Input, RadioEvent};
 use alcove::proto::time::Instant;
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, events, open_room, room};
+use firmware_sim::scenario::{S, events, handoff_end, open_room, room};
 
 /// A room of three, of whom nobody has a LAN, and strangers.
 fn without_lan(seed: u64, strangers: usize) -> (Network, Vec<TalkId>) {
@@ -17,11 +17,6 @@ fn without_lan(seed: u64, strangers: usize) -> (Network, Vec<TalkId>) {
     network.run(S(5));
     (0..3 + strangers).for_each(|phone| drop(events(&mut network, phone)));
     (network, talks)
-}
-
-fn end(network: &mut Network, phone: usize) -> Option<HandoffEnd> {
-    let ended = |event| if let Event::HandoffEnded(end) = event { Some(end) } else { None };
-    events(network, phone).into_iter().find_map(ended)
 }
 
 fn at_table(network: &Network, phone: usize, talk: TalkId) -> usize {
@@ -35,8 +30,8 @@ fn a_code_without_an_address_brings_a_member_to_the_table_over_the_link_that_sta
     assert_eq!(Code::parse(&code).unwrap().address, None);
     network.with(1, |node| node.scan(&code)).unwrap();
     assert!(network.run_until(S(3), |n| (0..3).all(|phone| at_table(n, phone, talks[phone]) == 2)));
-    assert_eq!(end(&mut network, 1), Some(HandoffEnd::AtTable(talks[1])));
-    assert!([2, 3].into_iter().all(|phone| end(&mut network, phone).is_none()), "nobody else was meant");
+    assert_eq!(handoff_end(&mut network, 1), Some(HandoffEnd::AtTable(talks[1])));
+    assert!([2, 3].into_iter().all(|phone| handoff_end(&mut network, phone).is_none()), "nobody else was meant");
 }
 
 #[test]
@@ -47,7 +42,7 @@ fn a_code_opens_once_and_whoever_comes_second_is_told_that_it_reaches_nobody() {
     network.run(S(1));
     network.with(2, |node| node.scan(&code)).unwrap();
     network.run(S(25));
-    assert_eq!(end(&mut network, 2), Some(HandoffEnd::Failed(HandoffFailure::Unreachable)));
+    assert_eq!(handoff_end(&mut network, 2), Some(HandoffEnd::Failed(HandoffFailure::Unreachable)));
     assert_eq!(at_table(&network, 0, talks[0]), 2);
 }
 
@@ -59,7 +54,7 @@ fn a_newcomer_sees_the_hosts_words_over_the_link_that_stands() {
     network.run(S(2));
     let waits = |event| if let Event::NewcomerWaits { words, .. } = event { Some(words) } else { None };
     let words = events(&mut network, 0).into_iter().find_map(waits).expect("somebody stands at the table");
-    assert_eq!(end(&mut network, 3), Some(HandoffEnd::WordsShown(words)));
+    assert_eq!(handoff_end(&mut network, 3), Some(HandoffEnd::WordsShown(words)));
 }
 
 #[test]
@@ -70,7 +65,7 @@ fn a_code_that_was_scanned_before_the_link_stood_is_proven_when_it_stands() {
     let code = network.with(0, |node| node.show_handoff(talks[0], Kind::Members)).unwrap();
     network.with(1, |node| node.scan(&code)).unwrap();
     network.run(S(5));
-    assert_eq!(end(&mut network, 1), None, "it is still looked for");
+    assert_eq!(handoff_end(&mut network, 1), None, "it is still looked for");
     network.connect(0, 1);
     assert!(network.run_until(S(5), |n| at_table(n, 1, talks[1]) == 2));
 }

@@ -8,7 +8,7 @@ use alcove::proto::node::view::State;
 use alcove::proto::time::Duration;
 use firmware_sim::checker::{converged, gone};
 use firmware_sim::network::{Network, START};
-use firmware_sim::scenario::{S, events, is_open, open_room, post, room, said, take_seat, terms, text, view, write};
+use firmware_sim::scenario::{S, events, handoff_end, is_open, open_room, post, room, said, take_seat, terms, text, view, write};
 
 fn assert_all_open(network: &mut Network, members: &[(usize, TalkId)], within: u64) {
     let open = network.run_until(S(within), |n| members.iter().all(|(phone, talk)| is_open(n, *phone, *talk)));
@@ -255,11 +255,6 @@ fn room_and_strangers(seed: u64, strangers: usize) -> (Network, Vec<TalkId>) {
     network.run(S(10));
     (0..3 + strangers).for_each(|phone| drop(events(&mut network, phone)));
     (network, talks)
-}
-
-fn handoff_end(network: &mut Network, phone: usize) -> Option<HandoffEnd> {
-    let ended = |event| if let Event::HandoffEnded(end) = event { Some(end) } else { None };
-    events(network, phone).into_iter().find_map(ended)
 }
 
 fn newcomer(network: &mut Network, phone: usize) -> Option<(LinkId, [String; 2])> {

@@ -98,7 +98,6 @@ enum Own {
 #[derive(Clone, Debug)]
 struct Sighting {
     shower: Shower,
-    hint: [u8; 3],
     rssi_dbm: Option<i8>,
     first: Instant,
     last: Instant,
@@ -144,22 +143,21 @@ impl Presence {
 
     /// An advert was heard.
     pub fn hear(&mut self, now: Instant, advert: &[u8], rssi_dbm: Option<i8>) {
-        let Some(Advert { shower, id, hint }) = Advert::from_bytes(advert) else { return };
+        let Some(Advert { shower, id, hint: _ }) = Advert::from_bytes(advert) else { return };
         if !self.is_on() || self.id() == Some(id) {
             return;
         }
         if let Some(known) = self.heard.get_mut(&id) {
             let rssi_dbm = smoothed(known.rssi_dbm, rssi_dbm);
             self.has_changed |= band(rssi_dbm) != band(known.rssi_dbm);
-            (known.shower, known.hint, known.rssi_dbm) = (shower, hint, rssi_dbm);
+            (known.shower, known.rssi_dbm) = (shower, rssi_dbm);
             (known.last, known.times) = (now, known.times.saturating_add(1));
             return;
         }
         if self.heard.len() >= SIGHTINGS_MAX {
             self.forget_some();
         }
-        let sighting =
-            Sighting { shower, hint, rssi_dbm, first: now, last: now, times: 1, tries: 0, next_try: now, tried_at: None };
+        let sighting = Sighting { shower, rssi_dbm, first: now, last: now, times: 1, tries: 0, next_try: now, tried_at: None };
         self.heard.insert(id, sighting);
         self.has_changed = true;
     }
