@@ -11,8 +11,9 @@ use crate::phone::Phone;
 use crate::radio::{Radio, Way};
 use crate::relay::Relay;
 use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
+use alcove::proto::config::ADVERT_BYTES;
 use alcove::proto::id::{DialId, LinkId};
-use alcove::proto::io::{Input, Origin, Output, Persist, RadioEvent, RelayCommand, RelayEvent};
+use alcove::proto::io::{Input, Origin, Output, Persist, RadioCommand, RadioEvent, RelayCommand, RelayEvent};
 use alcove::proto::job;
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
@@ -82,6 +83,8 @@ pub struct Network {
     pub is_traced: bool,
     /// Hears what phones pass on, without a seat in any talk.
     pub onlooker: Onlooker,
+    /// Every advert that was put on the air, when and by whom. These phones hear one another's only where a test says so.
+    pub adverts: Vec<(Instant, usize, [u8; ADVERT_BYTES])>,
     /// Bytes that went over links between phones, in whole cells.
     pub bytes_sent: u64,
     pack: SignedPack,
@@ -112,6 +115,7 @@ impl Network {
             trace: [0; 32],
             is_traced: true,
             onlooker: Onlooker::default(),
+            adverts: Vec::new(),
             bytes_sent: 0,
             pack,
             rng,
@@ -376,7 +380,8 @@ impl Network {
                 }
                 Output::Dial { dial, addresses } => self.dial(phone, dial, &addresses),
                 Output::Relay(command) if self.phones[phone].is_online => self.use_relay(phone, command),
-                // These phones have links and no radio of their own.
+                Output::Radio(RadioCommand::Advertise { advert, .. }) => self.adverts.push((self.now, phone, advert)),
+                // Their links come and go as the scenario says.
                 Output::Relay(_) | Output::Radio(_) => {}
                 Output::Compute { id, job } => jobs.push((id, job)),
                 Output::Event(event) => {

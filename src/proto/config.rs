@@ -96,6 +96,16 @@ pub const ROTATION_MAX: Duration = Duration::from_secs(15 * 60);
 pub const SILENT_GAP_MIN: Duration = Duration::from_secs(2);
 /// and at most: long enough that in a hall several others begin meanwhile.
 pub const SILENT_GAP_MAX: Duration = Duration::from_secs(20);
+/// A presence key is hashed forward as often: an id lives no longer.
+pub const PRESENCE_STEP: Duration = Duration::from_secs(15 * 60);
+/// So many steps clocks may differ, either way.
+pub const PRESENCE_STEPS_KEPT: u32 = 2;
+/// A key is told in what is carried for a day; an older one is passed over, so that nobody makes us hash for long.
+pub const PRESENCE_STEPS_MAX: u32 = 24 * 4;
+/// Whoever asks again and again is told the key as often at most.
+pub const PRESENCE_TELL_INTERVAL: Duration = Duration::from_secs(60);
+/// Whoever hears somebody close by and does not know its key asks as often at most.
+pub const PRESENCE_ASK_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Whoever switches the radio on wants to see who is there: it listens all the time for so long.
 pub const EAGER_LISTENING: Duration = Duration::from_secs(60);
 /// Who was not heard for so long is not near any more: three times what a phone in the background needs to hear one of a hundred.

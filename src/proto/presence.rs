@@ -4,18 +4,18 @@
 //! which the links that it had are closed, so that no neighbour sees the old id and the new one at once; nothing about an id follows from
 //! an earlier one; what is heard is bounded and never more than a hint. Of two devices the one with the lower id opens the link.
 //!
-//! It does not know talks: whom it recognises is said by others.
+//! It does not know talks: what hint to show and whom it recognises is said by others.
 
 use super::config::{
     ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, EAGER_LISTENING,
     NEAR_SILENCE_MAX, RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX, ROTATION_MIN,
     SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN,
 };
-use super::id::{EphemeralId, LinkId};
+use super::id::{EphemeralId, LinkId, TalkId};
 use super::io::RadioCommand;
 use super::rng::Rng;
 use super::time::{Duration, Instant, doubled};
-use super::wire::advert::{Advert, Shower};
+use super::wire::advert::{Advert, HINT_BYTES, Shower};
 use std::collections::BTreeMap;
 
 /// Who was heard so often is no flood.
@@ -66,6 +66,17 @@ pub struct Near {
     pub band: Band,
     /// There is a link to it.
     pub is_linked: bool,
+    /// Whose hint it shows, if it is a member's of a talk of ours.
+    pub member: Option<Member>,
+}
+
+/// Somebody of a talk of ours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Member {
+    /// Which talk.
+    pub talk: TalkId,
+    /// The number of its seat there.
+    pub seat: u8,
 }
 
 /// The radio's part of a node.
@@ -81,6 +92,7 @@ pub struct Presence {
     heard: BTreeMap<EphemeralId, Sighting>,
     links: BTreeMap<LinkId, Standing>,
     has_changed: bool,
+    has_strangers: bool,
 }
 
 /// What we show.
@@ -98,6 +110,8 @@ enum Own {
 #[derive(Clone, Debug)]
 struct Sighting {
     shower: Shower,
+    hint: [u8; HINT_BYTES],
+    member: Option<Member>,
     rssi_dbm: Option<i8>,
     first: Instant,
     last: Instant,
@@ -143,7 +157,7 @@ impl Presence {
 
     /// An advert was heard.
     pub fn hear(&mut self, now: Instant, advert: &[u8], rssi_dbm: Option<i8>) {
-        let Some(Advert { shower, id, hint: _ }) = Advert::from_bytes(advert) else { return };
+        let Some(Advert { shower, id, hint }) = Advert::from_bytes(advert) else { return };
         if !self.is_on() || self.id() == Some(id) {
             return;
         }
@@ -151,15 +165,31 @@ impl Presence {
             let rssi_dbm = smoothed(known.rssi_dbm, rssi_dbm);
             self.has_changed |= band(rssi_dbm) != band(known.rssi_dbm);
             (known.shower, known.rssi_dbm) = (shower, rssi_dbm);
+            self.has_strangers |= known.hint != hint;
+            known.hint = hint;
             (known.last, known.times) = (now, known.times.saturating_add(1));
             return;
         }
         if self.heard.len() >= SIGHTINGS_MAX {
             self.forget_some();
         }
-        let sighting = Sighting { shower, rssi_dbm, first: now, last: now, times: 1, tries: 0, next_try: now, tried_at: None };
+        let (member, times, tries, tried_at) = (None, 1, 0, None);
+        let sighting = Sighting { shower, hint, member, rssi_dbm, first: now, last: now, times, tries, next_try: now, tried_at };
         self.heard.insert(id, sighting);
-        self.has_changed = true;
+        (self.has_changed, self.has_strangers) = (true, true);
+    }
+
+    /// Whether somebody has come who was not compared with whom we know; said once.
+    pub fn take_strangers(&mut self) -> bool {
+        std::mem::take(&mut self.has_strangers)
+    }
+
+    /// Compares whoever is no known member with whom we know.
+    pub fn recognise(&mut self, mut whose: impl FnMut(EphemeralId, [u8; HINT_BYTES]) -> Option<Member>) {
+        for (id, sighting) in self.heard.iter_mut().filter(|(_, sighting)| sighting.member.is_none()) {
+            sighting.member = whose(*id, sighting.hint);
+            self.has_changed |= sighting.member.is_some();
+        }
     }
 
     /// Whether who is near has changed; said once.
@@ -210,14 +240,21 @@ impl Presence {
             shower: sighting.shower,
             band: band(sighting.rssi_dbm),
             is_linked: self.is_linked(*id),
+            member: sighting.member,
         };
         let mut near: Vec<_> = self.heard.iter().map(near).collect();
         near.sort_by_key(|near| near.band);
         near
     }
 
-    /// Rotates, opens links, and sets how much to listen: what the radio is to do now.
-    pub fn tick(&mut self, rng: &mut Rng, now: Instant) -> Vec<RadioCommand> {
+    /// Rotates, opens links, and sets how much to listen: what the radio is to do now. `hint` says what to show beside a new id, if
+    /// anybody is to recognise it.
+    pub fn tick(
+        &mut self,
+        rng: &mut Rng,
+        now: Instant,
+        hint: impl FnOnce(&mut Rng, EphemeralId) -> Option<[u8; HINT_BYTES]>,
+    ) -> Vec<RadioCommand> {
         let mut commands = Vec::new();
         self.forget_the_silent(now);
         match self.own {
@@ -229,7 +266,8 @@ impl Presence {
             Own::Gap { until } if until <= now => {
                 let id = EphemeralId(rng.bytes());
                 self.own = Own::Shown { id, until: now + rng.between(ROTATION_MIN, ROTATION_MAX) };
-                let advert = Advert { shower: Shower::Attendee, id, hint: rng.bytes() };
+                let chance = rng.bytes();
+                let advert = Advert { shower: Shower::Attendee, id, hint: hint(rng, id).unwrap_or(chance) };
                 commands.push(RadioCommand::Advertise { advert: advert.to_bytes(), interval: self.interval() });
             }
             Own::Shown { .. } | Own::Gap { .. } => {}

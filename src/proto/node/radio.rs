@@ -1,9 +1,12 @@
 //! The radio of the node: what it says goes to presence, what presence wants goes out.
 
 use super::Node;
+use crate::proto::id::TalkId;
 use crate::proto::io::{Event, Output, RadioEvent};
-use crate::proto::presence::{Attention, Near};
-use crate::proto::talk::Stage;
+use crate::proto::presence::{Attention, Member, Near};
+use crate::proto::talk::room::Room;
+use crate::proto::talk::{Stage, Talk};
+use std::collections::BTreeMap;
 
 impl Node {
     pub(super) fn radio(&mut self, event: RadioEvent) {
@@ -13,18 +16,41 @@ impl Node {
         }
         match event {
             RadioEvent::On => self.presence.switch(&mut self.rng, self.now, true),
-            RadioEvent::Off => self.presence.switch(&mut self.rng, self.now, false),
+            RadioEvent::Off => {
+                self.presence.switch(&mut self.rng, self.now, false);
+                self.each_room(|room, _| room.hide());
+            }
             RadioEvent::Heard { advert, rssi_dbm } => self.presence.hear(self.now, &advert, rssi_dbm),
             RadioEvent::OutOfReach { id } => self.presence.out_of_reach(self.now, id),
         }
     }
 
     pub(super) fn tick_radio(&mut self) {
-        self.presence.attend(self.attention());
-        let commands = self.presence.tick(&mut self.rng, self.now);
+        if self.presence.is_on() {
+            self.presence.attend(self.attention());
+            self.each_room(|room, cx| room.show(cx));
+            self.name_who_is_near();
+        }
+        let rooms: Vec<_> = rooms(&self.talks).map(|(_, room)| room).collect();
+        let commands = self.presence.tick(&mut self.rng, self.now, |rng, id| {
+            // Of one talk at a time: each has others who are to recognise us.
+            rooms.get(rng.below(rooms.len().max(1) as u64) as usize)?.hint(id)
+        });
         self.out.extend(commands.into_iter().map(Output::Radio));
         if self.presence.take_changed() {
             self.tell(Event::NearbyChanged);
+        }
+    }
+
+    /// Compares who is near with the members of our talks, when there is news of either.
+    fn name_who_is_near(&mut self) {
+        let mut has_news = self.presence.take_strangers();
+        self.each_room(|room, _| has_news |= room.take_recognition_news());
+        if has_news {
+            let talks = &self.talks;
+            self.presence.recognise(|id, hint| {
+                rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(id, hint)? }))
+            });
         }
     }
 
@@ -39,6 +65,12 @@ impl Node {
 
     /// Who is near by radio, the strongest first; `None`: there is no radio to hear them with.
     pub fn nearby(&self) -> Option<Vec<Near>> {
-        self.presence.is_on().then(|| self.presence.near())
+        let is_open = |member: &Member| self.room(member.talk).is_some();
+        let near = |near: Near| Near { member: near.member.filter(is_open), ..near };
+        self.presence.is_on().then(|| self.presence.near().into_iter().map(near).collect())
     }
+}
+
+fn rooms(talks: &BTreeMap<TalkId, Talk>) -> impl Iterator<Item = (TalkId, &Room)> {
+    talks.values().filter_map(|talk| if let Stage::Open(room) = &talk.stage { Some((talk.id, &**room)) } else { None })
 }

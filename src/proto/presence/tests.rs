@@ -14,7 +14,7 @@ fn advert(id: u64) -> [u8; ADVERT_BYTES] {
 fn run(presence: &mut Presence, rng: &mut Rng, from: Instant, until: Instant) -> Vec<(Instant, RadioCommand)> {
     let (mut commands, mut now) = (Vec::new(), from);
     loop {
-        commands.extend(presence.tick(rng, now).into_iter().map(|command| (now, command)));
+        commands.extend(presence.tick(rng, now, |_, _| None).into_iter().map(|command| (now, command)));
         let due = presence.poll_timeout().unwrap_or(until);
         assert!(due > now, "after a tick nothing is due: {due:?} at {now:?}");
         if due >= until {
@@ -68,7 +68,7 @@ fn of_two_that_hear_each_other_the_lower_dials_and_the_higher_only_if_it_waited_
             .filter_map(|command| if let RadioCommand::Connect { id } = command { Some(id) } else { None })
             .collect()
     };
-    let dialled: Vec<_> = ids(presence.tick(&mut rng, start));
+    let dialled: Vec<_> = ids(presence.tick(&mut rng, start, |_, _| None));
     assert_eq!(dialled, [EphemeralId([0xff; 6])]);
     presence.link_up(LinkId(1), Some(EphemeralId([0xff; 6])));
 
@@ -76,7 +76,7 @@ fn of_two_that_hear_each_other_the_lower_dials_and_the_higher_only_if_it_waited_
     let commands = run(&mut presence, &mut rng, start, start + DIAL_PATIENCE);
     assert!(commands.is_empty(), "{commands:?}");
     let later = start + DIAL_PATIENCE;
-    assert_eq!(presence.tick(&mut rng, later), [RadioCommand::Connect { id: EphemeralId([0; 6]) }]);
+    assert_eq!(presence.tick(&mut rng, later, |_, _| None), [RadioCommand::Connect { id: EphemeralId([0; 6]) }]);
     presence.out_of_reach(later, EphemeralId([0; 6]));
     // It dials us meanwhile, and says who it is: no second link.
     presence.link_up(LinkId(2), None);
@@ -96,7 +96,7 @@ fn one_link_is_opened_at_a_time_and_no_more_than_the_radio_carries() {
         for id in 0..40 {
             presence.hear(now, &advert(id), Some(-50));
         }
-        let commands = presence.tick(&mut rng, now);
+        let commands = presence.tick(&mut rng, now, |_, _| None);
         let wanted: Vec<_> = commands
             .iter()
             .filter_map(|command| if let RadioCommand::Connect { id } = command { Some(*id) } else { None })
@@ -104,7 +104,7 @@ fn one_link_is_opened_at_a_time_and_no_more_than_the_radio_carries() {
         assert!(wanted.len() <= 1);
         for id in wanted {
             dialled += 1;
-            assert!(presence.tick(&mut rng, now).is_empty(), "one at a time");
+            assert!(presence.tick(&mut rng, now, |_, _| None).is_empty(), "one at a time");
             presence.link_up(LinkId(link), Some(id));
         }
         now = now + Duration::from_secs(5);
@@ -120,7 +120,7 @@ fn who_cannot_be_reached_is_tried_ever_more_rarely() {
     let mut tries = Vec::new();
     for _ in 0..500 {
         presence.hear(now, &advert(u64::MAX), None);
-        for command in presence.tick(&mut rng, now) {
+        for command in presence.tick(&mut rng, now, |_, _| None) {
             let RadioCommand::Connect { id } = command else { continue };
             presence.out_of_reach(now, id);
             tries.push(now);
@@ -161,7 +161,7 @@ fn who_falls_silent_is_near_no_more_and_strength_is_told_in_bands() {
     let bands: Vec<_> = presence.near().iter().map(|near| near.band).collect();
     assert_eq!(bands, [Band::Close, Band::Around, Band::Far, Band::Unknown]);
     assert!(presence.take_changed() && !presence.take_changed());
-    presence.tick(&mut rng, now + NEAR_SILENCE_MAX);
+    presence.tick(&mut rng, now + NEAR_SILENCE_MAX, |_, _| None);
     assert!(presence.near().is_empty() && presence.take_changed());
 }
 
@@ -177,7 +177,10 @@ fn whoever_has_just_come_listens_all_the_time_and_then_as_much_as_it_needs() {
     for (attention, duty) in [(Attention::Talking, 25), (Attention::Gathering, 50), (Attention::Background, 10)] {
         presence.attend(attention);
         let now = calm + HOUR;
-        assert_eq!(scans(presence.tick(&mut rng, now).into_iter().map(|command| (now, command)).collect()), [(now, duty)]);
+        assert_eq!(
+            scans(presence.tick(&mut rng, now, |_, _| None).into_iter().map(|command| (now, command)).collect()),
+            [(now, duty)]
+        );
     }
 }
 
@@ -195,5 +198,9 @@ fn a_radio_that_is_off_shows_and_hears_nothing_and_forgets_whom_it_heard() {
     presence.hear(Instant(0), &advert(1), None);
     presence.switch(&mut rng, Instant(1), false);
     presence.hear(Instant(1), &advert(2), None);
-    assert!(presence.near().is_empty() && presence.poll_timeout().is_none() && presence.tick(&mut rng, Instant(2)).is_empty());
+    assert!(
+        presence.near().is_empty()
+            && presence.poll_timeout().is_none()
+            && presence.tick(&mut rng, Instant(2), |_, _| None).is_empty()
+    );
 }

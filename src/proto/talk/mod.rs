@@ -11,6 +11,7 @@ pub mod epoch;
 pub mod group;
 pub mod persona;
 pub mod preview;
+pub mod recognition;
 pub mod rejoin;
 pub mod repair;
 pub mod room;

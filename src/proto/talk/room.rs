@@ -11,6 +11,7 @@ mod hostile;
 mod message;
 mod notes;
 mod opening;
+mod recognition;
 mod record;
 mod succession;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use super::door::Door;
 use super::entry::{Body, Entry, Item, Log, ProposalId, SeatNumber};
 use super::group::{Group, GroupError, Opened, SeatKeys, check_key_package, verify};
 use super::preview::{Preview, Previews};
+use super::recognition::Recognition;
 use super::rejoin::RejoinKey;
 use super::repair::Repair;
 use super::roster::Standing;
@@ -100,6 +102,7 @@ pub struct Room {
     unheard: BTreeMap<SeatId, (Welcome, Option<Instant>)>,
     deadline: Instant,
     previews: Previews,
+    recognition: Recognition,
     peer_minutes: Option<u32>,
 }
 
@@ -122,6 +125,7 @@ impl Room {
             agenda: Agenda::default(),
             unheard: BTreeMap::new(),
             previews: Previews::default(),
+            recognition: Recognition::default(),
             peer_minutes: None,
         }
     }
@@ -258,6 +262,10 @@ impl Room {
             }
             Message::Document(offered) => self.take_document(offered),
             Message::Step(step) => self.take_step(cx, step),
+            Message::Presence(sealed) => {
+                self.take_presence(cx, &sealed, via)?;
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -493,6 +501,7 @@ impl Room {
         if self.attendance.give_up(cx.now) {
             cx.tell(Event::TalkChanged(self.talk));
         }
+        self.tick_recognition(cx);
         self.lapse(cx);
         self.leave_table_if_alone(cx);
         self.remember_time(cx);
@@ -512,6 +521,7 @@ impl Room {
             self.next_relay_beacon,
             self.repair.poll_timeout(),
             self.attendance.poll_timeout(),
+            self.recognition.poll_timeout(),
             commit,
             lapse,
             succession,

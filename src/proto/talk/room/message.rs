@@ -26,4 +26,6 @@ pub(super) enum Message {
     Document(Offered),
     /// Steps to a new term.
     Step(Step),
+    /// An MLS PrivateMessage with a presence key.
+    Presence(Vec<u8>),
 }
