@@ -184,6 +184,10 @@ fn two_people_meet_hand_over_write_and_close_by_bluetooth_alone() {
         assert_eq!(strong, 1, "{near}");
     }
     let talks = open_talk(&mut people);
+    for (person, talk) in people.iter_mut().zip(&talks) {
+        let is_known = |near: &Value| near["members"].as_array().is_some_and(|all| all.len() == 1 && all[0]["talk"] == **talk);
+        person.until("the other of the talk", json!({ "do": "nearby" }), is_known);
+    }
     hand_over(&mut people, &talks);
     write_and_close(&mut people, &talks);
     check_the_air(&hall);
@@ -209,6 +213,7 @@ fn three_in_a_line_meet_through_the_middle_one_which_can_read_nothing() {
     let status = middle.ask(json!({ "do": "status" }));
     assert!(status["carried_parcels"].as_u64().is_some_and(|parcels| parcels > 0), "it carries what it cannot read");
     assert_eq!(middle.ask(json!({ "do": "talks" }))["talks"], json!([]));
+    assert_eq!(middle.ask(json!({ "do": "nearby" }))["members"], json!([]), "it recognises nobody");
     let profile = middle.quit();
     assert!(!holds_words(&profile));
     people.into_iter().for_each(|person| drop(person.quit()));

@@ -96,6 +96,8 @@ pub const ROTATION_MAX: Duration = Duration::from_secs(15 * 60);
 pub const SILENT_GAP_MIN: Duration = Duration::from_secs(2);
 /// and at most: long enough that in a hall several others begin meanwhile.
 pub const SILENT_GAP_MAX: Duration = Duration::from_secs(20);
+/// Over a link by radio its ends say so often whose members they are: a cell each, and nobody is unknown for longer.
+pub const MEMBER_PROOF_INTERVAL: Duration = Duration::from_secs(20);
 /// A presence key is hashed forward as often: an id lives no longer.
 pub const PRESENCE_STEP: Duration = Duration::from_secs(15 * 60);
 /// So many steps clocks may differ, either way.

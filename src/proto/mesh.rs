@@ -173,7 +173,8 @@ impl Mesh {
             | Control::Admission { .. }
             | Control::Introduction { .. }
             | Control::Ask { .. }
-            | Control::Answer { .. } => Vec::new(),
+            | Control::Answer { .. }
+            | Control::Member { .. } => Vec::new(),
         }
     }
 

@@ -8,8 +8,8 @@
 
 use super::config::{
     ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, EAGER_LISTENING,
-    NEAR_SILENCE_MAX, RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX, ROTATION_MIN,
-    SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN,
+    MEMBER_PROOF_INTERVAL, NEAR_SILENCE_MAX, RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX,
+    ROTATION_MIN, SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN,
 };
 use super::id::{EphemeralId, LinkId, TalkId};
 use super::io::RadioCommand;
@@ -66,7 +66,7 @@ pub struct Near {
     pub band: Band,
     /// There is a link to it.
     pub is_linked: bool,
-    /// Whose hint it shows, if it is a member's of a talk of ours.
+    /// Which member of a talk of ours it is: by a proof over a link, or by the hint that it shows.
     pub member: Option<Member>,
 }
 
@@ -126,6 +126,9 @@ struct Sighting {
 struct Standing {
     to: Option<EphemeralId>,
     is_ours: bool,
+    member: Option<Member>,
+    /// When to say again whose members we are; the handshake is over.
+    next_proof: Option<Instant>,
 }
 
 impl Presence {
@@ -202,7 +205,33 @@ impl Presence {
         if let Some(sighting) = to.and_then(|id| self.heard.get_mut(&id)) {
             sighting.tried_at = None;
         }
-        self.links.insert(link, Standing { to, is_ours: to.is_some() });
+        self.links.insert(link, Standing { to, is_ours: to.is_some(), member: None, next_proof: None });
+    }
+
+    /// The handshake of a link is over.
+    pub fn shaken(&mut self, now: Instant, link: LinkId) {
+        if let Some(standing) = self.links.get_mut(&link) {
+            standing.next_proof = Some(now);
+        }
+    }
+
+    /// The links over which to say whose members we are: at first and again and again, whether there is a talk or not, so that none shows.
+    pub fn take_proofs_due(&mut self, now: Instant) -> Vec<LinkId> {
+        let is_due = |standing: &Standing| standing.next_proof.is_some_and(|at| at <= now);
+        let due = self.links.iter_mut().filter(|(_, standing)| is_due(standing));
+        let due = due.map(|(link, standing)| {
+            standing.next_proof = Some(now + MEMBER_PROOF_INTERVAL);
+            *link
+        });
+        due.collect()
+    }
+
+    /// Who is at the other end of a link has proven whose member it is, or has not.
+    pub fn proven(&mut self, link: LinkId, member: Option<Member>) {
+        if let Some(standing) = self.links.get_mut(&link).filter(|standing| standing.member != member) {
+            standing.member = member;
+            self.has_changed = true;
+        }
     }
 
     /// What to say of ourselves on a link that we opened.
@@ -240,7 +269,7 @@ impl Presence {
             shower: sighting.shower,
             band: band(sighting.rssi_dbm),
             is_linked: self.is_linked(*id),
-            member: sighting.member,
+            member: self.proven_member(*id).or(sighting.member),
         };
         let mut near: Vec<_> = self.heard.iter().map(near).collect();
         near.sort_by_key(|near| near.band);
@@ -290,7 +319,8 @@ impl Presence {
         let dial = dial.and_then(|own| self.unlinked().map(|(id, sighting)| sighting.due(own, *id)).min());
         let ends = self.unlinked().map(|(_, sighting)| sighting.ends()).min();
         let rest = (self.scans == Some(100)).then_some(self.eager_until);
-        [Some(rotation), dial, ends, rest].into_iter().flatten().min()
+        let proof = self.links.values().filter_map(|standing| standing.next_proof).min();
+        [Some(rotation), dial, ends, rest, proof].into_iter().flatten().min()
     }
 
     /// The density-adaptive advertising interval: with N in range, 2aN lets most adverts through (slotless ALOHA).
@@ -315,6 +345,10 @@ impl Presence {
 
     fn unlinked(&self) -> impl Iterator<Item = (&EphemeralId, &Sighting)> {
         self.heard.iter().filter(|(id, _)| !self.is_linked(**id))
+    }
+
+    fn proven_member(&self, id: EphemeralId) -> Option<Member> {
+        self.links.values().find(|standing| standing.to == Some(id))?.member
     }
 
     fn is_linked(&self, id: EphemeralId) -> bool {

@@ -9,7 +9,7 @@ use crate::proto::id::{SeatId, TalkId};
 use crate::proto::node::Node;
 use crate::proto::node::reports::Report;
 use crate::proto::node::view::{CardView, ReceiptView, RoomView, SeatView, State, TalkView};
-use crate::proto::presence::Band;
+use crate::proto::presence::{Band, Member, Near};
 use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::Ending;
 use crate::proto::talk::roster::Standing;
@@ -59,7 +59,7 @@ pub fn status(node: &Node, situation: &Situation) -> Value {
     })
 }
 
-/// Who is near by radio: how many, how strongly they are heard, and never who.
+/// Who is near by radio: how many, how strongly they are heard, and who only of the members of our own talks.
 pub fn nearby(node: &Node, situation: &Situation) -> Value {
     let near = node.nearby();
     let all = near.iter().flatten();
@@ -77,7 +77,21 @@ pub fn nearby(node: &Node, situation: &Situation) -> Value {
         "tables": shown_by(Shower::Table),
         "kiosks": shown_by(Shower::Kiosk),
         "linked": all.clone().filter(|near| near.is_linked).count(),
+        "members": all.clone().filter_map(|near| member(node, near)).collect::<Vec<_>>(),
     })
+}
+
+fn member(node: &Node, near: &Near) -> Option<Value> {
+    let Member { talk, seat } = near.member?;
+    let room = node.talk(talk)?.room?;
+    let persona = &room.seats.iter().find(|other| other.number == seat)?.persona;
+    let band = match near.band {
+        Band::Close => "close",
+        Band::Around => "around",
+        Band::Far => "far",
+        Band::Unknown => "unknown",
+    };
+    Some(json!({ "talk": talk.to_string(), "seat": seat, "persona": persona, "band": band }))
 }
 
 /// A card on the board.

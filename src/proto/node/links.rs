@@ -120,6 +120,7 @@ impl Node {
         if let Some(id) = self.presence.introduction(link) {
             self.transmit_one(link, &Frame::Control(Control::Introduction { id }));
         }
+        self.presence.shaken(self.now, link);
         let frames = self.mesh.link_up(self.now, link, hash);
         self.transmit(frames);
         self.tell(Event::NeighboursChanged);
@@ -145,6 +146,7 @@ impl Node {
                 self.transmit(frames);
             }
             (Control::Introduction { id }, _) if self.presence.has_link(link) => self.presence.introduced(link, id),
+            (Control::Member { proofs }, _) if self.presence.has_link(link) => self.meet_member(link, &proofs),
             (Control::Ask { public, proof }, None) => self.asked(link, &Ask { public, proof }),
             // Whoever stands at the table on this link already has other things to settle.
             (Control::Ask { .. }, Some(_)) => {}
@@ -166,6 +168,7 @@ impl Node {
                 | Control::Newcomer { .. }
                 | Control::Admission { .. }
                 | Control::Introduction { .. }
+                | Control::Member { .. }
                 | Control::Answer { .. },
                 _,
             ) => {

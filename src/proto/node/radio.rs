@@ -1,11 +1,13 @@
 //! The radio of the node: what it says goes to presence, what presence wants goes out.
 
 use super::Node;
-use crate::proto::id::TalkId;
+use crate::proto::id::{LinkId, TalkId};
 use crate::proto::io::{Event, Output, RadioEvent};
+use crate::proto::link::Link;
 use crate::proto::presence::{Attention, Member, Near};
 use crate::proto::talk::room::Room;
 use crate::proto::talk::{Stage, Talk};
+use crate::proto::wire::frame::{Control, Frame};
 use std::collections::BTreeMap;
 
 impl Node {
@@ -30,6 +32,7 @@ impl Node {
             self.presence.attend(self.attention());
             self.each_room(|room, cx| room.show(cx));
             self.name_who_is_near();
+            self.prove_membership();
         }
         let rooms: Vec<_> = rooms(&self.talks).map(|(_, room)| room).collect();
         let commands = self.presence.tick(&mut self.rng, self.now, |rng, id| {
@@ -52,6 +55,26 @@ impl Node {
                 rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(id, hint)? }))
             });
         }
+    }
+
+    /// Says to radio neighbours, by proofs that only members know, whose members we are.
+    fn prove_membership(&mut self) {
+        for link in self.presence.take_proofs_due(self.now) {
+            let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { continue };
+            let mut rooms: Vec<_> = rooms(&self.talks).filter_map(|(_, room)| room.member_proof(&hash)).collect();
+            let proofs = std::array::from_fn(|_| match rooms.len() {
+                0 => self.rng.bytes(),
+                count => rooms.swap_remove(self.rng.below(count as u64) as usize),
+            });
+            self.transmit_one(link, &Frame::Control(Control::Member { proofs }));
+        }
+    }
+
+    /// A radio neighbour says whose member it is.
+    pub(super) fn meet_member(&mut self, link: LinkId, proofs: &[[u8; 8]]) {
+        let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
+        let member = rooms(&self.talks).find_map(|(talk, room)| Some(Member { talk, seat: room.member_of(&hash, proofs)? }));
+        self.presence.proven(link, member);
     }
 
     fn attention(&self) -> Attention {

@@ -34,6 +34,8 @@ struct PresenceKey {
 #[derive(Default)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Recognition {
+    /// Where our clock stands.
+    step: u32,
     own: Option<Own>,
     others: BTreeMap<SeatNumber, PresenceKey>,
     has_news: bool,
@@ -68,10 +70,11 @@ impl Recognition {
 
     /// Goes on to this time, and forgets what the keys were.
     pub fn advance(&mut self, wall: WallTime) {
-        let (now, oldest) = (step(wall), step(wall).saturating_sub(PRESENCE_STEPS_KEPT));
-        if self.own.as_mut().is_some_and(|own| !own.key.advance(now)) {
+        self.step = step(wall);
+        if self.own.as_mut().is_some_and(|own| !own.key.advance(self.step)) {
             self.own = None;
         }
+        let oldest = self.step.saturating_sub(PRESENCE_STEPS_KEPT);
         self.others.retain(|_, key| key.advance(oldest));
     }
 
@@ -106,7 +109,8 @@ impl Recognition {
     /// A seat tells its key. One that is older than what is carried of it is passed over.
     pub fn hear(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, seat: SeatNumber, told: Told) {
         let Told { mut key, asks } = told;
-        if !key.advance(step(wall).saturating_sub(PRESENCE_STEPS_KEPT)) {
+        self.step = step(wall);
+        if !key.advance(self.step.saturating_sub(PRESENCE_STEPS_KEPT)) {
             return;
         }
         self.has_news |= self.others.insert(seat, key.clone()) != Some(key);
@@ -136,7 +140,27 @@ impl Recognition {
 
     /// Whose hint this is, if it is a member's.
     pub fn recognise(&self, id: EphemeralId, hint: [u8; HINT_BYTES]) -> Option<SeatNumber> {
-        self.others.iter().find(|(_, key)| key.has_shown(id, hint)).map(|(seat, _)| *seat)
+        self.whose(|key| key.hint(id) == hint)
+    }
+
+    /// What to say over a link with this handshake hash, for the others of this room.
+    pub fn proof(&self, handshake_hash: &[u8; 32]) -> Option<[u8; 8]> {
+        self.own.as_ref().map(|own| own.key.proof(handshake_hash))
+    }
+
+    /// Which of the others said one of these over the link with this handshake hash.
+    pub fn prover(&self, handshake_hash: &[u8; 32], proofs: &[[u8; 8]]) -> Option<SeatNumber> {
+        self.whose(|key| proofs.contains(&key.proof(handshake_hash)))
+    }
+
+    /// Whose key it is that does so, at one of the steps that its clock may show: two before ours to two after.
+    fn whose(&self, does: impl Fn(&PresenceKey) -> bool) -> Option<SeatNumber> {
+        let latest = self.step.saturating_add(PRESENCE_STEPS_KEPT);
+        let knows = |key: &PresenceKey| {
+            let steps = std::iter::successors(Some(key.clone()), |key| Some(key.next()));
+            steps.take_while(|key| key.step <= latest).take(2 * PRESENCE_STEPS_KEPT as usize + 1).any(|key| does(&key))
+        };
+        self.others.iter().find(|(_, key)| knows(key)).map(|(seat, _)| *seat)
     }
 }
 
@@ -145,9 +169,13 @@ impl PresenceKey {
     fn advance(&mut self, step: u32) -> bool {
         let is_near = step.saturating_sub(self.step) <= PRESENCE_STEPS_MAX;
         while is_near && self.step < step {
-            (self.key, self.step) = (self.key.derive("alcove/1 presence step", &[]), self.step + 1);
+            *self = self.next();
         }
         is_near
+    }
+
+    fn next(&self) -> PresenceKey {
+        PresenceKey { step: self.step.saturating_add(1), key: self.key.derive("alcove/1 presence step", &[]) }
     }
 
     fn hint(&self, id: EphemeralId) -> [u8; HINT_BYTES] {
@@ -156,14 +184,10 @@ impl PresenceKey {
         hint
     }
 
-    /// Whether it is of this key, or of the steps that an advert may be ahead: two that our clocks may differ, either way.
-    fn has_shown(&self, id: EphemeralId, hint: [u8; HINT_BYTES]) -> bool {
-        let mut key = self.clone();
-        (0..=2 * PRESENCE_STEPS_KEPT).any(|_| {
-            let is_it = key.hint(id) == hint;
-            key.advance(key.step.saturating_add(1));
-            is_it
-        })
+    fn proof(&self, handshake_hash: &[u8; 32]) -> [u8; 8] {
+        let mut proof = [0; 8];
+        proof.copy_from_slice(&self.key.mac(&[b"alcove/1 member", handshake_hash])[..8]);
+        proof
     }
 }
 

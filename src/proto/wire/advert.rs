@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 | version 1 in the high four bits, [`Shower`] in the low four |
 //! | 6 | random id, redrawn together with the radio's address |
-//! | 3 | hint: by which others may come to recognise it; random so far |
+//! | 3 | hint: by which members of a talk recognise each other; random without a talk |
 //!
 //! Ten bytes are what BlueZ lets through beside the flags: eleven are refused.
 

@@ -75,7 +75,15 @@ pub enum Control {
         /// A MAC over the link's handshake hash under a key that the code's private key makes.
         proof: [u8; 32],
     },
+    /// By which the members of our talks know who is at this end of a link by radio. Always as many, whether there are talks or not.
+    Member {
+        /// Each a MAC over the link's handshake hash under our presence key in one talk, or chance.
+        proofs: [[u8; 8]; MEMBER_PROOFS],
+    },
 }
+
+/// How many talks of ours are shown to a neighbour at a time.
+pub const MEMBER_PROOFS: usize = 4;
 
 impl Frame {
     /// The frame as cells of [`CELL_PLAIN_BYTES`]; `None` if a control frame is too long for 16 of them.

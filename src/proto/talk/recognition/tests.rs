@@ -68,6 +68,20 @@ fn clocks_may_differ_by_two_steps_either_way() {
 }
 
 #[test]
+fn who_is_at_the_other_end_of_a_link_is_known_to_members_and_only_on_that_link() {
+    let rng = &mut Rng::new([7; 32]);
+    let (shower, told) = told(rng, WALL);
+    let mut other = Recognition::default();
+    other.hear(rng, NOW, WALL, 4, told);
+    let (hash, chance): ([u8; 32], [u8; 8]) = (rng.bytes(), rng.bytes());
+    let proof = shower.proof(&hash).expect("it has a key");
+    assert_eq!(other.prover(&hash, &[chance, proof]), Some(4));
+    assert_eq!(other.prover(&hash, &[chance, chance]), None);
+    assert_eq!(other.prover(&rng.bytes(), &[proof]), None, "played back on another link");
+    assert_eq!(Recognition::default().prover(&hash, &[proof]), None, "a stranger");
+}
+
+#[test]
 fn another_epoch_has_another_key_and_who_has_left_recognises_nobody() {
     let rng = &mut Rng::new([4; 32]);
     let (mut shower, told) = told(rng, WALL);
@@ -117,7 +131,7 @@ fn a_key_from_long_ago_is_passed_over_and_one_from_far_ahead_costs_nothing() {
     member.hear(rng, NOW, WALL, 1, hostile(0));
     assert!(!member.knows(1) && !member.take_news(), "two million hashes would be two seconds");
     member.hear(rng, NOW, WALL, 1, hostile(u32::MAX));
-    assert!(member.knows(1), "a clock far ahead");
+    assert!(member.knows(1), "a clock far ahead: it is not recognised before ours is there");
     assert_eq!(member.recognise(id(rng), [0; 3]), None);
     member.show(rng, NOW, WallTime(0), (1, 1));
     member.advance(WALL);

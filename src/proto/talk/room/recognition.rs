@@ -40,6 +40,16 @@ impl Room {
         self.recognition.recognise(id, hint)
     }
 
+    /// By which the others of this room know us at this end of a link.
+    pub fn member_proof(&self, handshake_hash: &[u8; 32]) -> Option<[u8; 8]> {
+        self.recognition.proof(handshake_hash)
+    }
+
+    /// Which of the others is at the other end of a link.
+    pub fn member_of(&self, handshake_hash: &[u8; 32], proofs: &[[u8; 8]]) -> Option<SeatNumber> {
+        self.recognition.prover(handshake_hash, proofs)
+    }
+
     pub(super) fn tick_recognition(&mut self, cx: &mut Cx<'_>) {
         self.recognition.advance(cx.wall);
         let sits = |seat: SeatNumber| self.meta.roster.seat(seat).is_some_and(|seat| seat.standing == Standing::Sits);
