@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about the protocol: it drives `alcove node` and `alcove relay` through the same lines and sockets as anybody.
 
+mod corridor;
 mod process;
 mod story;
 mod tap;
@@ -14,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Plays a talk's whole life on this machine: three attendees and a relay, each a process of its own, over real sockets.
+/// Plays a talk's whole life on this machine: attendees and a relay, each a process of its own, over real sockets and a simulated radio.
 ///
-/// No display, no camera and no internet are needed. It takes less than two minutes and ends with code 0 only if every claim held.
+/// No display, no camera, no Bluetooth adapter and no internet are needed; `dbus-daemon` is, for the radio. It takes less than two minutes and ends with code 0 only if every claim held.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 It leaves in the folder given by --out:

@@ -1,5 +1,6 @@
 //! The actors: the relay and the attendees, each a process of its own, driven as anybody could drive them.
 
+use super::corridor::Corridor;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -72,7 +73,6 @@ pub struct Attendee {
 }
 
 /// How a node is started.
-#[derive(Clone)]
 pub struct Stage {
     /// The program.
     pub binary: PathBuf,
@@ -80,6 +80,8 @@ pub struct Stage {
     pub folder: PathBuf,
     /// Discovery among the tour's own nodes alone.
     pub mdns_port: u16,
+    /// The simulated radio, with a phone for each of the cast.
+    pub corridor: Corridor,
 }
 
 impl Stage {
@@ -90,6 +92,10 @@ impl Stage {
     pub fn start(&self, name: &'static str, profile: &str, lan: &str) -> Result<Attendee> {
         let mut command = Command::new(&self.binary);
         command.args(["node", "--lan", lan, "--mdns-port", &self.mdns_port.to_string(), "--profile"]).arg(self.profile(profile));
+        match self.corridor.bus(name) {
+            Some(bus) => command.args(["--bluetooth", "on"]).env("DBUS_SYSTEM_BUS_ADDRESS", bus),
+            None => command.args(["--bluetooth", "off"]),
+        };
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(|| format!("{name} does not start"))?;
         let (sender, lines) = channel();

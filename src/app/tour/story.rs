@@ -1,6 +1,7 @@
 //! The story itself, act by act, and what each act claims.
 
 use super::Narrator;
+use super::corridor::{self, Corridor};
 use super::process::{Attendee, Relay, SOON, Stage};
 use super::tap::Tap;
 use super::verdict::Verdict;
@@ -16,11 +17,12 @@ use std::time::{Duration, Instant};
 
 const TOPIC: &str = "What did you stop doing, and did anybody notice?";
 const SAID: &str = "We stopped the weekly report. Nobody asked for it in eleven months.";
-const NOTE: &str = "Stopped: weekly report. ";
-const NOTE_IN_TUNNEL: &str = "Stopped: code freeze. ";
+pub(super) const NOTE: &str = "Stopped: weekly report. ";
+pub(super) const NOTE_IN_TUNNEL: &str = "Stopped: code freeze. ";
+pub(super) const NOTE_IN_CORRIDOR: &str = "Kept: the demo on Fridays. ";
 const NOTE_HOME: &str = "Next: tell them why. ";
 /// Whatever of these stands anywhere can be read.
-const WORDS: [&str; 5] = [TOPIC, SAID, "weekly report", "code freeze", "tell them why"];
+const WORDS: [&str; 6] = [TOPIC, SAID, "weekly report", "code freeze", "demo on Fridays", "tell them why"];
 
 /// Plays all acts.
 pub(super) fn play(narrator: &mut Narrator, folder: &Path, out: &Path) -> Result<Verdict> {
@@ -29,20 +31,21 @@ pub(super) fn play(narrator: &mut Narrator, folder: &Path, out: &Path) -> Result
     play.gather(&mut verdict)?;
     play.talk(&mut verdict)?;
     play.table(&mut verdict)?;
+    corridor::play(&mut play, &mut verdict)?;
     play.train_home(&mut verdict)?;
     play.close(&mut verdict)?;
     play.afterwards(&mut verdict)?;
     Ok(verdict)
 }
 
-struct Play<'a> {
-    narrator: &'a mut Narrator,
-    stage: Stage,
+pub(super) struct Play<'a> {
+    pub(super) narrator: &'a mut Narrator,
+    pub(super) stage: Stage,
     out: &'a Path,
     relay: Relay,
     tap: Tap,
-    cast: Vec<Attendee>,
-    talks: Vec<String>,
+    pub(super) cast: Vec<Attendee>,
+    pub(super) talks: Vec<String>,
     copy_showed_words: bool,
     /// How many blobs had been put before the talk began.
     puts_before: usize,
@@ -53,7 +56,7 @@ impl<'a> Play<'a> {
         narrator.act("The cast");
         // Discovery on a port of our own: other nodes of this machine do not hear ours.
         let mdns_port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-        let stage = Stage { binary: worker::this_binary(), folder: folder.to_owned(), mdns_port };
+        let stage = Stage { binary: worker::this_binary(), folder: folder.to_owned(), mdns_port, corridor: Corridor::open()? };
         let relay = Relay::start(&stage.binary, &folder.join("relay"))?;
         let tap = Tap::new(relay.address)?;
         narrator.say(&format!("A blind relay listens on {}; a tap on its line measures what it can see.", relay.address));
@@ -72,7 +75,9 @@ impl<'a> Play<'a> {
             // No discovery: whoever meets at the table meets by the code alone.
             let mut attendee = stage.start(name, name, "direct")?;
             attendee.ask(json!({ "do": "join-event", "file": folder.join("event.alcove") }))?;
-            attendee.ask(json!({ "do": "offline", "transport": "lan" }))?;
+            for transport in ["lan", "bluetooth"] {
+                attendee.ask(json!({ "do": "offline", "transport": transport }))?;
+            }
             cast.push(attendee);
         }
         narrator.say("Ada, Ben and Cleo have the event's code, a process and a profile each. They sit in three trains.");
@@ -284,16 +289,15 @@ impl<'a> Play<'a> {
         self.tap.mend();
         self.cast[2].ask(json!({ "do": "leave-table", "talk": self.talks[2] }))?;
         self.cast[0].until("Cleo gone", view(&self.talks[0].clone()), |talk| talk["room"]["resting"] == false)?;
-        self.cast[2].ask(json!({ "do": "offline", "transport": "lan" }))?;
         for attendee in &mut self.cast {
             attendee.until("the relay", json!({ "do": "status" }), |status| status["relay"]["state"] == "up")?;
         }
         self.write(2, NOTE_HOME)?;
-        let expected = format!("{NOTE_HOME}{NOTE_IN_TUNNEL}{NOTE}");
+        let expected = format!("{NOTE_HOME}{NOTE_IN_CORRIDOR}{NOTE_IN_TUNNEL}{NOTE}");
         for place in 0..3 {
             self.cast[place].until("Cleo's note", notes(&self.talks[place].clone()), |notes| notes["text"] == expected)?;
         }
-        self.narrator.say("Cleo is back on a train and writes one more line; Ada and Ben read it at the table.");
+        self.narrator.say("Cleo is back on a train and writes one more line; Ada and Ben read it where they stand.");
         Ok(())
     }
 
@@ -428,7 +432,7 @@ impl<'a> Play<'a> {
         (0..3).map(|place| Ok(roster(&self.cast[place].ask(view(&self.talks[place].clone()))?))).collect()
     }
 
-    fn texts(&mut self) -> Result<Vec<String>> {
+    pub(super) fn texts(&mut self) -> Result<Vec<String>> {
         (0..3).map(|place| Ok(text(&self.cast[place].ask(notes(&self.talks[place].clone()))?["text"]))).collect()
     }
 
@@ -448,7 +452,7 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    fn write(&mut self, place: usize, words: &str) -> Result<()> {
+    pub(super) fn write(&mut self, place: usize, words: &str) -> Result<()> {
         let edits = json!([{ "splice": { "at": 0, "insert": words } }]);
         self.cast[place].ask(json!({ "do": "edit", "talk": self.talks[place], "edits": edits }))?;
         self.cast[place].ask(json!({ "do": "flush", "talk": self.talks[place] }))?;
@@ -482,11 +486,11 @@ fn view(talk: &str) -> Value {
     json!({ "do": "talk", "talk": talk })
 }
 
-fn notes(talk: &str) -> Value {
+pub(super) fn notes(talk: &str) -> Value {
     json!({ "do": "notes", "talk": talk })
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -499,7 +503,7 @@ fn receipt<'v>(answer: &'v Value, talk: &str) -> Option<&'v Value> {
 }
 
 /// Whether any file below this folder holds one of the talk's phrases.
-fn contains_words(folder: &Path) -> Result<bool> {
+pub(super) fn contains_words(folder: &Path) -> Result<bool> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if if path.is_dir() { contains_words(&path)? } else { holds_words(&path)? } {
@@ -510,8 +514,11 @@ fn contains_words(folder: &Path) -> Result<bool> {
 }
 
 fn holds_words(file: &Path) -> Result<bool> {
-    let bytes = fs::read(file)?;
-    Ok(WORDS.iter().any(|word| bytes.windows(word.len()).any(|window| window == word.as_bytes())))
+    Ok(holds_any_word(&fs::read(file)?))
+}
+
+pub(super) fn holds_any_word(bytes: &[u8]) -> bool {
+    WORDS.iter().any(|word| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
