@@ -6,6 +6,7 @@ pub mod advert;
 pub mod frame;
 pub mod message;
 pub mod parcel;
+pub mod table_advert;
 
 use super::error::Fault;
 use serde::{Serialize, de::DeserializeOwned};
