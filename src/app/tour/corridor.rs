@@ -1,9 +1,9 @@
 //! The act without any network: the phones' real Bluetooth stack on a simulated radio, and somebody between them who knows nothing.
 
-use super::process::Attendee;
-use super::story::{NOTE, NOTE_IN_CORRIDOR, NOTE_IN_TUNNEL, Play, contains_words, holds_any_word, notes, text};
+use super::story::{NOTE, NOTE_IN_CORRIDOR, NOTE_IN_TUNNEL, Play, contains_words, holds_any_word, notes, text, view};
 use super::verdict::Verdict;
 use crate::proto::config::{ADVERT_BYTES, CELL_BYTES};
+use crate::proto::wire::advert::{Advert, SERVICE_UUID};
 use anyhow::{Context, Result};
 use radio::{Facade, Kind, Options};
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use tokio::runtime::Runtime;
 pub const PEOPLE: [&str; 4] = ["Ada", "Ben", "Cleo", "Dora"];
 /// With this seed twenty metres are heard and forty are not.
 const SEED: u64 = 2;
+/// The flags in an advert, with their length and type.
+const FLAGS_BYTES: usize = 3;
 /// Where they stand, in metres: Ada and Ben together, Cleo out of their reach, Dora between them.
 const PLACES: [f64; 4] = [0.0, 1.0, 40.0, 20.0];
 /// Where nobody is heard.
@@ -110,19 +112,25 @@ pub fn play(play: &mut Play<'_>, verdict: &mut Verdict) -> Result<()> {
     let blind = people(&seen_by_dora) == 0 || is_known(&seen_by_dora);
     verdict.claim("members_near", is_known(&near), figure, blind, "the phone of somebody who is in no talk, and hears them");
 
-    check_the_air(play, verdict, dora)?;
+    play.narrator.say("Cleo has a train to catch.");
+    play.cast[2].ask(json!({ "do": "leave-table", "talk": play.talks[2] }))?;
+    play.cast[0].until("Cleo gone", view(&play.talks[0].clone()), |talk| talk["room"]["resting"] == false)?;
     play.cast[2].ask(json!({ "do": "offline", "transport": "bluetooth" }))?;
     play.stage.corridor.send_away(2);
-    Ok(())
+    dora.quit()?;
+    check_the_air(play, verdict)
 }
 
-fn check_the_air(play: &mut Play<'_>, verdict: &mut Verdict, dora: Attendee) -> Result<()> {
-    dora.quit()?;
+fn check_the_air(play: &mut Play<'_>, verdict: &mut Verdict) -> Result<()> {
     let (adverts, values) = play.stage.corridor.on_the_air();
-    let are_ours = |adverts: &[Vec<u8>]| !adverts.is_empty() && adverts.iter().all(|advert| advert.len() == ADVERT_BYTES);
+    let are_ours = |adverts: &[Vec<u8>]| !adverts.is_empty() && adverts.iter().all(|advert| is_ours(advert));
     let are_cells = |values: &[Vec<u8>]| !values.is_empty() && values.iter().all(|value| is_cell(value.len()));
     let unsealed: Vec<_> = [NOTE, NOTE_IN_TUNNEL, NOTE_IN_CORRIDOR].iter().map(|note| note.as_bytes().to_vec()).collect();
-    let figure = format!("{} adverts of {ADVERT_BYTES} bytes, {} values of a cell or half of one", adverts.len(), values.len());
+    let figure = format!(
+        "{} adverts with {ADVERT_BYTES} bytes of ours and no more, {} values of a cell or half of one",
+        adverts.len(),
+        values.len()
+    );
     play.narrator.say(&format!("On the air: {figure}."));
     let holds = are_ours(&adverts) && are_cells(&values);
     verdict.claim("bluetooth_sizes", holds, figure, are_cells(&unsealed), "the sizes of the same notes unsealed");
@@ -133,6 +141,13 @@ fn check_the_air(play: &mut Play<'_>, verdict: &mut Verdict, dora: Attendee) -> 
     let control = readable(&unsealed);
     verdict.claim("bluetooth_blind", !readable(&values) && !at_dora, figure, !control, "the same search in the notes unsealed");
     Ok(())
+}
+
+/// Flags, and our service's data (Bluetooth Core Specification Supplement 12, part A): nothing before, between or behind.
+fn is_ours(advert: &[u8]) -> bool {
+    let service = SERVICE_UUID.to_le_bytes();
+    let Some((head, data)) = advert.split_last_chunk::<ADVERT_BYTES>() else { return false };
+    head.len() == FLAGS_BYTES + 2 + service.len() && head.ends_with(&service) && Advert::from_bytes(data).is_some()
 }
 
 fn is_cell(bytes: usize) -> bool {

@@ -287,8 +287,6 @@ impl<'a> Play<'a> {
     fn train_home(&mut self, _verdict: &mut Verdict) -> Result<()> {
         self.narrator.act("The train home: the same room");
         self.tap.mend();
-        self.cast[2].ask(json!({ "do": "leave-table", "talk": self.talks[2] }))?;
-        self.cast[0].until("Cleo gone", view(&self.talks[0].clone()), |talk| talk["room"]["resting"] == false)?;
         for attendee in &mut self.cast {
             attendee.until("the relay", json!({ "do": "status" }), |status| status["relay"]["state"] == "up")?;
         }
@@ -482,7 +480,7 @@ fn roster(talk: &Value) -> Roster {
     (seats.iter().map(|seat| text(&seat["persona"])).collect(), text(&talk["room"]["fingerprint"]))
 }
 
-fn view(talk: &str) -> Value {
+pub(super) fn view(talk: &str) -> Value {
     json!({ "do": "talk", "talk": talk })
 }
 
