@@ -2,13 +2,14 @@
 
 mod ui_support;
 
+use alcove::shell::ble::BleState;
 use alcove_ui::{Nav, Theme};
 use firmware_sim::scenario::S;
 use i_slint_backend_testing::{AccessibleRole, ElementHandle, ElementQuery};
 use slint::platform::{Key, WindowEvent};
 use slint::{ComponentHandle, Rgba8Pixel, SharedPixelBuffer, SharedString};
 use std::collections::BTreeSet;
-use ui_support::{SCREENS, Scene, init, resize};
+use ui_support::{SCREENS, SHOWN, Scene, init, resize};
 
 /// What a person can do something with.
 const CONTROLS: [AccessibleRole; 6] = [
@@ -28,7 +29,13 @@ fn scene() -> Scene {
     scene.on(2).tap("Plan");
     scene.on(2).field("Add a point to the agenda", "What worked");
     scene.on(2).tap("Add to the agenda");
-    scene.pass(S(10));
+    (0..3).for_each(|person| scene.set_bluetooth(person, Some(SHOWN)));
+    scene.pass(S(60));
+    scene.hear(0, 1, Some(-50));
+    scene.hear(0, 2, Some(-70));
+    // All at once: members near, and nothing that works.
+    scene.people[0].situation.bluetooth = Some(BleState::PoweredOff);
+    scene.set_lan_failed(0, true);
     scene
 }
 

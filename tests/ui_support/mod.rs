@@ -2,6 +2,10 @@
 //! virtual time.
 #![allow(dead_code)] // each story uses its part
 
+mod hall;
+
+pub use hall::SHOWN;
+
 use alcove::app::attendee::screens::Screens;
 use alcove::app::attendee::session::{News, meant};
 use alcove::app::attendee::settings::Settings;
@@ -11,7 +15,7 @@ use alcove::app::attendee::{look_like, words};
 use alcove::app::headless::request::Failure;
 use alcove::proto::error::Refused;
 use alcove::proto::time::Duration;
-use alcove::shell::driver::Situation;
+use alcove::shell::driver::{Situation, Transport};
 use alcove::shell::picture::decode_luma;
 use alcove::shell::relay::RelayState;
 use alcove_ui::{self as ui, Page, Part};
@@ -59,6 +63,10 @@ pub struct Person {
     wishes: Rc<RefCell<VecDeque<Wish>>>,
     wanted: Wanted,
     edits: u64,
+    /// How network, radio and relay stand for the shell, which is not there.
+    pub situation: Situation,
+    /// The ways that were switched, on or off.
+    pub switched: Vec<(Transport, bool)>,
     /// The sentences that were shown at the foot of the screen; there they stay for seconds only.
     told: Vec<String>,
 }
@@ -147,7 +155,9 @@ impl Person {
         let settings = Settings { language: "en".into(), look: "light".into(), reduced_motion: true, ..Settings::default() };
         look_like(&screens, &settings);
         resize(screens.window(), 360, 800);
-        Person { screens, phone, wishes, wanted: Wanted { board: true, notes: None }, edits: 0, told: Vec::new() }
+        let situation = Situation { lan: Some(true), relay: Some(RelayState::Up), ..Situation::default() };
+        let wanted = Wanted { board: true, notes: None };
+        Person { screens, phone, wishes, wanted, edits: 0, situation, switched: Vec::new(), told: Vec::new() }
     }
 
     fn settle(&mut self, network: &mut Network) {
@@ -155,6 +165,10 @@ impl Person {
             let done = match wish {
                 Wish::Look(talk) => {
                     (self.wanted.notes, self.edits) = (talk, 0);
+                    continue;
+                }
+                Wish::Switch(transport, is_on) => {
+                    self.switch(network, transport, is_on);
                     continue;
                 }
                 Wish::Node(act) => {
@@ -175,9 +189,8 @@ impl Person {
         for event in events(network, self.phone) {
             self.screens.take(News::Event(event));
         }
-        let situation = Situation { lan: Some(true), relay: Some(RelayState::Up), ..Situation::default() };
         let wanted = Wanted { board: true, ..self.wanted };
-        let snapshot = Snapshot::of(network.node(self.phone), &situation, wanted, self.edits);
+        let snapshot = Snapshot::of(network.node(self.phone), &self.situation, wanted, self.edits);
         self.screens.take(News::Look(Box::new(snapshot)));
         let toast = self.screens.window().global::<ui::Toast>();
         if toast.get_is_shown() {

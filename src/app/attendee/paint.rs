@@ -1,7 +1,6 @@
 //! Puts what a node tells on the screen: snapshots into the windows' values. Only what changed is set, so that nothing flickers and the
 //! focus stays.
 
-use super::snapshot::Snapshot;
 use super::words;
 use crate::proto::id::SeatId;
 use crate::proto::node::view::{CardView, NotesView, ReceiptView, RoomView, TalkView};
@@ -227,17 +226,6 @@ pub fn receipt(receipt: &ReceiptView, hour: u32) -> ui::ReceiptItem {
         seats: receipt.seats.into(),
         confirmed: int(receipt.confirmed.0),
         of: int(receipt.confirmed.1),
-    }
-}
-
-/// How it looks around me.
-pub fn nearby(snapshot: &Snapshot, has_failed: bool) -> ui::Nearby {
-    match (&snapshot.event, snapshot.situation.lan) {
-        (None, _) => ui::Nearby::NoEvent,
-        _ if has_failed => ui::Nearby::LanFailed,
-        (Some(_), None | Some(false)) => ui::Nearby::LanOff,
-        (Some(_), Some(true)) if snapshot.status.neighbours == 0 => ui::Nearby::Nobody,
-        (Some(_), Some(true)) => ui::Nearby::Some,
     }
 }
 

@@ -1,11 +1,13 @@
 //! The window and what is behind it: which page and talk are shown, what was typed, and the way from a touch to a wish and from a look at
 //! the node to the screen. It runs in the thread of the window, never waits, and decides nothing about talks.
 
+mod around;
 mod board;
 mod codes;
 mod notes;
 mod room;
 
+use self::around::Search;
 use super::editor::Editor;
 use super::notify::Notifier;
 use super::paint::{self, Rows};
@@ -17,7 +19,6 @@ use crate::proto::handoff::code::Kind;
 use crate::proto::id::{LinkId, TalkId};
 use crate::proto::io::{Event, HandoffEnd};
 use crate::proto::node::view::{CardView, NotesView, TalkView};
-use crate::shell::driver::Transport;
 use alcove_ui::{self as ui, Page, Word};
 use slint::{ComponentHandle, SharedString, Timer, TimerMode};
 use std::cell::RefCell;
@@ -50,6 +51,8 @@ struct State {
     news: BTreeSet<TalkId>,
     newcomers: BTreeMap<LinkId, [String; 2]>,
     lan_has_failed: bool,
+    search: Search,
+    members: Rows<ui::NearItem>,
     /// A code is on show, for whom.
     code: Option<Kind>,
     cards: Rows<ui::CardItem>,
@@ -84,6 +87,8 @@ impl Screens {
             news: BTreeSet::new(),
             newcomers: BTreeMap::new(),
             lan_has_failed: false,
+            search: Search::default(),
+            members: Rows::default(),
             code: None,
             cards: Rows::default(),
             my_talks: Rows::default(),
@@ -116,6 +121,7 @@ impl Screens {
         let state = self.state.borrow();
         self.window.global::<ui::BoardAdapter>().set_cards(state.cards.model());
         self.window.global::<ui::TalksAdapter>().set_talks(state.my_talks.model());
+        self.window.global::<ui::AroundAdapter>().set_members(state.members.model());
         let room = self.window.global::<ui::RoomAdapter>();
         room.set_seats(state.seats.model());
         room.set_messages(state.messages.model());
@@ -166,7 +172,8 @@ impl Screens {
     /// Shows what a look at the node found.
     pub fn show(&self, snapshot: Snapshot) {
         let mut state = self.state.borrow_mut();
-        self.show_event(&snapshot, &state);
+        self.show_event(&snapshot);
+        self.show_around(&mut state, &snapshot);
         state.hour = snapshot.hour;
         if let Some(board) = &snapshot.board {
             state.board.clone_from(board);
@@ -179,7 +186,7 @@ impl Screens {
         self.show_room(&mut state, &snapshot);
     }
 
-    fn show_event(&self, snapshot: &Snapshot, state: &State) {
+    fn show_event(&self, snapshot: &Snapshot) {
         let event = self.window.global::<ui::EventAdapter>();
         event.set_has_event(snapshot.event.is_some());
         if let Some(joined) = &snapshot.event {
@@ -192,15 +199,6 @@ impl Screens {
             Page::Talks | Page::Draft | Page::Room | Page::ShowCode if snapshot.event.is_none() => nav.set_page(Page::Welcome),
             _ => {}
         }
-        let has_relay = snapshot.event.as_ref().is_some_and(|event| event.has_relay);
-        let around = self.window.global::<ui::AroundAdapter>();
-        around.set_nearby(paint::nearby(snapshot, state.lan_has_failed));
-        around.set_neighbours(paint::int(snapshot.status.neighbours));
-        let online = words::online(&snapshot.situation, has_relay);
-        around.set_online(online);
-        around.set_relay_on(!matches!(online, ui::Online::None | ui::Online::Off));
-        around.set_lan_on(snapshot.situation.lan == Some(true));
-        around.set_carried(paint::int(snapshot.status.carried.0));
         let privacy = self.window.global::<ui::PrivacyAdapter>();
         privacy.set_open_talks(paint::int(snapshot.talks.len()));
         privacy.set_neighbours(paint::int(snapshot.status.neighbours));
@@ -331,6 +329,7 @@ impl Screens {
     fn listen(&self) {
         self.listen_to_navigation();
         self.listen_to_event();
+        self.listen_to_around();
         self.listen_to_board();
         self.listen_to_room();
         self.listen_to_plan();
@@ -399,9 +398,6 @@ impl Screens {
         // Of a practice nothing is kept: its end is that all of it is erased.
         let mut end = self.when(|_, state, ()| (state.ask)(Wish::EraseEverything));
         event.on_end_practice(move || end(()));
-        let around = self.window.global::<ui::AroundAdapter>();
-        around.on_switch_lan(self.when(|_, state, on| (state.ask)(Wish::Switch(Transport::Lan, on))));
-        around.on_switch_relay(self.when(|_, state, on| (state.ask)(Wish::Switch(Transport::Relay, on))));
         let mut erase = self.when(|_, state, ()| (state.ask)(Wish::EraseEverything));
         self.window.global::<ui::PrivacyAdapter>().on_erase_everything(move || erase(()));
     }

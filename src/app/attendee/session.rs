@@ -10,7 +10,7 @@ use crate::app::headless::code::{self, Source};
 use crate::app::headless::request::Failure;
 use crate::model::event::{PackError, PackLink};
 use crate::proto::io::Event;
-use crate::shell::driver::{DriverHandle, Notice};
+use crate::shell::driver::{DriverHandle, Notice, Transport};
 use crate::shell::keystore::Level;
 use alcove_ui::Word;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,9 @@ impl<T: Fn(News)> Session<'_, T> {
             }
             Wish::Read(given) => self.read(given).await,
             Wish::Switch(transport, on) => {
-                (self.tell)(News::LanFailed(false));
+                if transport == Transport::Lan {
+                    (self.tell)(News::LanFailed(false));
+                }
                 self.driver.switch(transport, on).await.map(|()| Done::Quietly).map_err(Failure::from)
             }
             // They end the session.

@@ -4,6 +4,7 @@ use crate::model::event::SignedPack;
 use crate::proto::id::TalkId;
 use crate::proto::node::Node;
 use crate::proto::node::view::{CardView, NotesView, ReceiptView, StatusView, TalkView};
+use crate::proto::presence::Near;
 use crate::shell::driver::Situation;
 
 /// What is to be looked at beyond what always is.
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub notes: Option<(TalkId, NotesView)>,
     /// What remains of talks that are over.
     pub receipts: Vec<ReceiptView>,
+    /// Who is near by radio; `None`: there is none to hear them with.
+    pub near: Option<Vec<Near>>,
     /// How the node stands.
     pub status: StatusView,
     /// How the shell stands.
@@ -62,6 +65,7 @@ impl Snapshot {
             talks: node.talks(),
             notes: wanted.notes.and_then(|talk| Some((talk, node.notes(talk)?))),
             receipts: node.receipts(),
+            near: node.nearby(),
             status: node.status(),
             situation: situation.clone(),
             hour: node.wall().hours(),

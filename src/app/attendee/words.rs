@@ -3,9 +3,11 @@
 use crate::proto::board::Pattern;
 use crate::proto::io::HandoffFailure;
 use crate::proto::node::view::{State, TalkView};
+use crate::proto::presence::Band;
 use crate::proto::talk::attendance::Contact;
 use crate::proto::talk::close::Ending;
 use crate::proto::talk::roster::Standing;
+use crate::shell::ble::BleState;
 use crate::shell::driver::Situation;
 use crate::shell::keystore::Level;
 use crate::shell::relay::RelayState;
@@ -93,6 +95,41 @@ pub fn online(situation: &Situation, has_relay: bool) -> ui::Online {
         Some(RelayState::Unreachable) => ui::Online::Unreachable,
         Some(RelayState::PinMismatch) => ui::Online::Impostor,
         Some(RelayState::Up) => ui::Online::On,
+    }
+}
+
+/// How the local network stands.
+pub fn lan(situation: &Situation, has_failed: bool) -> ui::Lan {
+    match situation.lan {
+        None => ui::Lan::None,
+        Some(false) => ui::Lan::Off,
+        Some(true) if has_failed => ui::Lan::Failed,
+        Some(true) => ui::Lan::On,
+    }
+}
+
+/// How Bluetooth stands.
+pub fn bluetooth(situation: &Situation, has_event: bool) -> ui::Bluetooth {
+    match situation.bluetooth {
+        None => ui::Bluetooth::None,
+        Some(_) if !has_event => ui::Bluetooth::NoEvent,
+        Some(BleState::Off) => ui::Bluetooth::Off,
+        Some(BleState::Starting) => ui::Bluetooth::Starting,
+        Some(BleState::On { is_shown: true }) => ui::Bluetooth::On,
+        Some(BleState::On { is_shown: false }) => ui::Bluetooth::OnHidden,
+        Some(BleState::NoAdapter) => ui::Bluetooth::NoAdapter,
+        Some(BleState::PoweredOff) => ui::Bluetooth::PoweredOff,
+        Some(BleState::NotAllowed) => ui::Bluetooth::NotAllowed,
+    }
+}
+
+/// How strongly somebody is heard.
+pub fn band(band: Band) -> ui::Band {
+    match band {
+        Band::Close => ui::Band::Close,
+        Band::Around => ui::Band::Around,
+        Band::Far => ui::Band::Far,
+        Band::Unknown => ui::Band::Unknown,
     }
 }
 

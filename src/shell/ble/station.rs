@@ -120,7 +120,10 @@ impl Station {
     }
 
     async fn open(&mut self) -> Result<Radio, BleState> {
-        self.state.send_replace(BleState::Starting);
+        // While it is looked for again, what is missing stays in view.
+        if *self.state.borrow() == BleState::Off {
+            self.state.send_replace(BleState::Starting);
+        }
         let central = Central::open(self.adapter.as_deref()).await?;
         let peripheral = Peripheral::open(self.adapter.as_deref(), self.links.clone(), self.events.clone()).await?;
         let scan = Scan { duty_percent: 0, is_on: false, next: Instant::now() };

@@ -32,6 +32,7 @@ impl Screens {
         };
         board.on_open(self.when(open));
         self.window.global::<ui::TalksAdapter>().on_open(self.when(open));
+        self.window.global::<ui::AroundAdapter>().on_open(self.when(open));
         let mut post = self.when(|screens, state, ()| {
             let draft = screens.window.global::<ui::DraftAdapter>();
             let seats = (small(draft.get_seats_min()), small(draft.get_seats_max()));
