@@ -1,3 +1,5 @@
+//! Laws of who is recognised, by what, and for how long.
+
 use super::*;
 
 const NOW: Instant = Instant(1_000_000);
