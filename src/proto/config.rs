@@ -74,7 +74,19 @@ pub const SYMBOLS_PER_CELL: usize = 53;
 pub const RECONCILE_SYMBOLS_MAX: usize = 19 * SYMBOLS_PER_CELL;
 /// A round is about one parcel in two to this power at least: with two full devices 9,300 · 2 / 2⁸ differ.
 pub const RECONCILE_SLICE_MAX: u8 = 8;
-/// Up to this many neighbours get every parcel at once.
+/// For up to so many neighbours a parcel does not wait before it is passed on: a small room loses no time.
+pub const FORWARD_AT_ONCE_MAX: usize = 3;
+/// With more it waits for a random time of at most so long for each of them: two of a phone's connection events bring others' copies,
+pub const FORWARD_DELAY_PER_LINK: Duration = Duration::from_millis(20);
+/// and at most so long: over four hops still a quarter of what a close may take.
+pub const FORWARD_DELAY_MAX: Duration = Duration::from_millis(300);
+/// A parcel that came from so many neighbours meanwhile is not passed on: all have it, or find it in the next round.
+pub const FORWARD_HEARD_MAX: usize = 3;
+/// Parcels that wait; with more of them they are passed on at once. At most a megabyte.
+pub const FORWARD_WAITING_MAX: usize = 256;
+/// So soon after a parcel was not passed on those who did not bring it are told what is carried. Rounds are heard once a second.
+pub const RECONCILE_SOON: Duration = Duration::from_millis(1_500);
+/// Up to this many neighbours get what is passed on, and about log2 of those beyond.
 pub const FORWARD_ALL_LINKS_MAX: usize = 6;
 
 /// What a neighbour has brought counts half after this time: bursts pass, a flood does not.

@@ -9,7 +9,7 @@
 
 use super::config::{
     CARDS_HALF_LIFE, CARRIED_BYTES_MAX, CARRY_TIME_MAX, CROWD_HALF_LIFE, EAGER_CROWD_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX,
-    OWN_CROWD_MAX, RECONCILE_ANSWER_BYTES_MAX, SEEN_MAX,
+    FORWARD_HEARD_MAX, OWN_CROWD_MAX, RECONCILE_ANSWER_BYTES_MAX, SEEN_MAX,
 };
 use super::id::{LinkId, ParcelId, Source};
 use super::rng::Rng;
@@ -17,10 +17,12 @@ use super::shelf::{Shelf, Tag};
 use super::time::{Duration, Instant, WallTime};
 use super::wire::frame::{Control, Frame};
 use super::wire::parcel::{CROWD_MAX, Parcel};
+use forward::Waiting;
 use reconcile::{Exchange, Round, ShortIds, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-mod reconcile;
+mod forward;
+pub mod reconcile;
 
 /// A frame for a neighbour.
 pub type Outgoing = (LinkId, Frame);
@@ -41,6 +43,7 @@ pub struct Mesh {
     places: BTreeMap<Source, Place>,
     seen: Shelf<ParcelId, ()>,
     carried: Shelf<ParcelId, Parcel>,
+    waiting: Waiting,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -73,6 +76,7 @@ impl Default for Mesh {
             places: BTreeMap::new(),
             seen: Shelf::new(SEEN_MAX),
             carried: Shelf::new(CARRIED_BYTES_MAX),
+            waiting: Waiting::default(),
         }
     }
 }
@@ -116,7 +120,7 @@ impl Mesh {
     pub fn originate(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, parcel: Parcel) -> Vec<Outgoing> {
         let parcel = parcel.in_crowd(rng.below(u64::from(OWN_CROWD_MAX) + 1) as u8);
         match self.admit(now, wall, &parcel, Source::Here) {
-            true => self.pass_on(rng, &parcel, None),
+            true => self.pass_on(rng, &parcel, &BTreeSet::new()),
             false => Vec::new(),
         }
     }
@@ -133,6 +137,7 @@ impl Mesh {
         parcel: &Parcel,
     ) -> Option<(Parcel, Vec<Outgoing>)> {
         if self.seen.get(&parcel.id()).is_some() {
+            from.into_iter().for_each(|from| self.waiting.came_again(&parcel.id(), from));
             return None;
         }
         let source = self.source(from);
@@ -142,7 +147,9 @@ impl Mesh {
             return None;
         }
         let next = parcel.next_hop().filter(|_| crowd <= EAGER_CROWD_MAX);
-        let frames = next.map(|next| self.pass_on(rng, &next, from)).unwrap_or_default();
+        let others = self.neighbours.len() - usize::from(from.is_some_and(|from| self.neighbours.contains_key(&from)));
+        let at_once = next.and_then(|next| self.waiting.put(rng, now, next, from, others));
+        let frames = at_once.map(|next| self.pass_on(rng, &next, &from.into_iter().collect())).unwrap_or_default();
         Some((parcel, frames))
     }
 
@@ -170,21 +177,30 @@ impl Mesh {
         }
     }
 
-    /// Drops what is over and, now and then, tells each neighbour what is carried.
+    /// Drops what is over, passes on what has waited and, now and then, tells each neighbour what is carried.
     pub fn tick(&mut self, rng: &mut Rng, now: Instant) -> Vec<Outgoing> {
         self.seen.expire(now.0);
         self.carried.expire(now.0);
 
+        let mut frames = Vec::new();
+        while let Some((parcel, brought)) = self.waiting.take_due(now) {
+            // An ephemeral one is in no sketch.
+            match brought.len() < FORWARD_HEARD_MAX || parcel.travel().ephemeral {
+                true => frames.extend(self.pass_on(rng, &parcel, &brought)),
+                false => self.leave_to_rounds(now, &brought),
+            }
+        }
         let due = self.neighbours.iter().filter(|(_, neighbour)| neighbour.exchange.next_round <= now);
         let due: Vec<_> = due.map(|(link, _)| *link).collect();
-        due.into_iter().flat_map(|link| self.begin(rng, now, link)).collect()
+        frames.extend(due.into_iter().flat_map(|link| self.begin(rng, now, link)));
+        frames
     }
 
     /// When [`Mesh::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let reconcile = self.neighbours.values().map(|neighbour| neighbour.exchange.next_round).min();
         // What is carried is dropped with the next reconciliation or at the latest when it is over.
-        reconcile.into_iter().chain(self.carried.next_end().map(Instant)).min()
+        reconcile.into_iter().chain(self.carried.next_end().map(Instant)).chain(self.waiting.poll_timeout()).min()
     }
 
     /// Whether the parcel is new and may be kept in mind; carries it if it may be carried.
@@ -213,9 +229,9 @@ impl Mesh {
         fullest.unwrap_or(Source::Neighbour(self.places.len() as u32))
     }
 
-    /// To everybody but the one it came from; with many neighbours, to about log2 of them (the rest learn it by reconciliation).
-    fn pass_on(&self, rng: &mut Rng, parcel: &Parcel, from: Option<LinkId>) -> Vec<Outgoing> {
-        let mut links: Vec<_> = self.neighbours.keys().copied().filter(|link| Some(*link) != from).collect();
+    /// To everybody but those who brought it; with many neighbours, to about log2 of them (the rest learn it by reconciliation).
+    fn pass_on(&self, rng: &mut Rng, parcel: &Parcel, brought: &BTreeSet<LinkId>) -> Vec<Outgoing> {
+        let mut links: Vec<_> = self.neighbours.keys().copied().filter(|link| !brought.contains(link)).collect();
         if links.len() > FORWARD_ALL_LINKS_MAX {
             let wanted = FORWARD_ALL_LINKS_MAX + links.len().ilog2() as usize;
             for place in 0..wanted.min(links.len()) {
@@ -225,6 +241,12 @@ impl Mesh {
             links.truncate(wanted);
         }
         links.into_iter().map(|link| (link, Frame::Parcel(parcel.clone()))).collect()
+    }
+
+    /// Somebody whose only link is ours may lack what is not passed on: a round soon tells, of all such parcels together.
+    fn leave_to_rounds(&mut self, now: Instant, brought: &BTreeSet<LinkId>) {
+        let others = self.neighbours.iter_mut().filter(|(link, _)| !brought.contains(link));
+        others.for_each(|(_, neighbour)| neighbour.exchange.hurry(now));
     }
 
     fn begin(&mut self, rng: &mut Rng, now: Instant, link: LinkId) -> Vec<Outgoing> {

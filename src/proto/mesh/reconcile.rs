@@ -11,8 +11,8 @@
 //! one round is found in *slices*: of a random half, a quarter, … of all parcels.
 
 use crate::proto::config::{
-    CROWDED_PER_ROUND_MAX, RECONCILE_ANSWER_INTERVAL, RECONCILE_INTERVAL, RECONCILE_SLICE_MAX, RECONCILE_SYMBOLS_MAX,
-    SYMBOLS_PER_CELL,
+    CROWDED_PER_ROUND_MAX, RECONCILE_ANSWER_INTERVAL, RECONCILE_INTERVAL, RECONCILE_SLICE_MAX, RECONCILE_SOON,
+    RECONCILE_SYMBOLS_MAX, SYMBOLS_PER_CELL,
 };
 use crate::proto::id::ParcelId;
 use crate::proto::rng::Rng;
@@ -185,8 +185,9 @@ impl Exchange {
         }
     }
 
-    fn hurry(&mut self, now: Instant) {
-        self.next_round = self.next_round.min(now + RECONCILE_ANSWER_INTERVAL * 2);
+    /// The next round begins soon: there is something that the neighbour may lack.
+    pub fn hurry(&mut self, now: Instant) {
+        self.next_round = self.next_round.min(now + RECONCILE_SOON);
     }
 }
 

@@ -184,7 +184,7 @@ fn a_difference_that_is_too_large_is_looked_for_in_ever_smaller_slices() {
     let mut exchange = Exchange::new(Instant(0), SALT, false);
     exchange.slice = 2;
     exchange.settled(Instant(0), 290, false);
-    assert_eq!((exchange.slice, exchange.next_round), (2, Instant(0) + RECONCILE_ANSWER_INTERVAL * 2), "more of it at once");
+    assert_eq!((exchange.slice, exchange.next_round), (2, Instant(0) + RECONCILE_SOON), "more of it at once");
     exchange.settled(Instant(0), 290, true);
     assert_eq!(exchange.slice, 1, "then of a larger one");
 }
