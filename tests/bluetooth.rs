@@ -219,3 +219,19 @@ fn three_in_a_line_meet_through_the_middle_one_which_can_read_nothing() {
     people.into_iter().for_each(|person| drop(person.quit()));
     hall.end();
 }
+
+#[test]
+fn who_switches_bluetooth_off_has_no_neighbour_left_whichever_side_opened_the_link() {
+    let hall = Hall::new(4, &[0.0, 2.0]);
+    let mut people = ["heron", "otter"].into_iter().enumerate().map(|(phone, name)| hall.enter(phone, name)).collect::<Vec<_>>();
+    for round in 0..4 {
+        people.iter_mut().for_each(|person| drop(person.until_status("a neighbour by radio", linked(1))));
+        let person = &mut people[round % 2];
+        person.ask(json!({ "do": "offline", "transport": "bluetooth" }));
+        let is_alone = |status: &Value| status["bluetooth"]["state"] == "off" && status["neighbours"] == 0 && status["links"] == 0;
+        person.until_status("nobody", is_alone);
+        person.ask(json!({ "do": "online", "transport": "bluetooth" }));
+    }
+    people.into_iter().for_each(|person| drop(person.quit()));
+    hall.end();
+}

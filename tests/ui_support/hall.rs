@@ -1,6 +1,6 @@
 //! The hall around people: their radios, which hear what a test lets them hear, and the switches of their ways to others.
 
-use super::{Hand, Person, Scene};
+use super::{Hand, Person, SHOWN, Scene};
 use alcove::app::attendee::session::News;
 use alcove::proto::config::ADVERT_BYTES;
 use alcove::proto::id::EphemeralId;
@@ -10,9 +10,6 @@ use alcove::proto::wire::advert::{Advert, Shower};
 use alcove::shell::ble::BleState;
 use alcove::shell::driver::Transport;
 use firmware_sim::network::Network;
-
-/// Bluetooth in use.
-pub const SHOWN: BleState = BleState::On { is_shown: true };
 
 impl Scene {
     /// This is how Bluetooth stands for one of them from now on.

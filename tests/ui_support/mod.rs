@@ -4,8 +4,6 @@
 
 mod hall;
 
-pub use hall::SHOWN;
-
 use alcove::app::attendee::screens::Screens;
 use alcove::app::attendee::session::{News, meant};
 use alcove::app::attendee::settings::Settings;
@@ -15,6 +13,7 @@ use alcove::app::attendee::{look_like, words};
 use alcove::app::headless::request::Failure;
 use alcove::proto::error::Refused;
 use alcove::proto::time::Duration;
+use alcove::shell::ble::BleState;
 use alcove::shell::driver::{Situation, Transport};
 use alcove::shell::picture::decode_luma;
 use alcove::shell::relay::RelayState;
@@ -39,6 +38,9 @@ pub fn init() {
     let options = TestingBackendOptions { mock_time: true, threading: false, renderer_name: Some("software".into()) };
     slint::platform::set_platform(Box::new(TestingBackend::new(options))).expect("one platform per test");
 }
+
+/// Bluetooth in use.
+pub const SHOWN: BleState = BleState::On { is_shown: true };
 
 /// Every screen, and the part of the room that it shows.
 pub const SCREENS: [(&str, Page, Part); 12] = [

@@ -10,6 +10,7 @@ mod process;
 mod bulletin;
 mod desk;
 mod eye;
+mod hall;
 mod measure;
 mod person;
 
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
     let desk = Desk::new();
     let eye = Eye::open(desk.session());
-    let table = Table { desk: &desk, eye: &eye, folder: folder.path(), pictures: &pictures, mdns_port: port };
+    let table = Table { desk: &desk, eye: &eye, folder: folder.path(), pictures: &pictures, mdns_port: port, lan: "loopback" };
     if std::env::args().any(|word| word == "--measure") {
         measure::measure(&table, &pack);
         return ExitCode::SUCCESS;
@@ -60,6 +61,9 @@ fn main() -> ExitCode {
     let began = Instant::now();
     practise(&table);
     println!("alone, with two companions: held ({:.1} s)", began.elapsed().as_secs_f32());
+    let began = Instant::now();
+    hall::meet(&table, &pack);
+    println!("two windows without a network, found by Bluetooth: held ({:.1} s)", began.elapsed().as_secs_f32());
     println!("pictures: {}", pictures.display());
     ExitCode::SUCCESS
 }
@@ -184,6 +188,12 @@ fn practise(table: &Table<'_>) {
 fn open_room<'a>(of_host: &'a Table<'a>, of_guest: &'a Table<'a>, pack: &Path) -> (Person<'a>, Person<'a>) {
     let pack = pack.to_str().expect("a plain path");
     let (host, guest) = (Person::start(of_host, "left", 20, &[pack]), Person::start(of_guest, "right", 660, &[pack]));
+    open_talk(&host, &guest);
+    (host, guest)
+}
+
+/// From two people on the page of the talks to a room of two.
+fn open_talk(host: &Person<'_>, guest: &Person<'_>) {
     host.touch("New talk card");
     host.write_in("Topic", TOPIC);
     host.touch("Opens with so many: one less");
@@ -191,7 +201,6 @@ fn open_room<'a>(of_host: &'a Table<'a>, of_guest: &'a Table<'a>, pack: &Path) -
     guest.touch(&format!("Take a seat in “{TOPIC}”"));
     host.sees("Nothing said yet");
     guest.sees("Nothing said yet");
-    (host, guest)
 }
 
 /// Each writes a line of its own; what the one types is in the other's window before it is a change.

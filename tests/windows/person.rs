@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::eye::{ENTRY, Eye, LABEL, Seen, UNKNOWN};
 use super::process::{Attendee, BINARY};
+use radio::Phone;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,8 @@ pub struct Table<'a> {
     pub folder: &'a Path,
     pub pictures: &'a Path,
     pub mdns_port: u16,
+    /// How its people are on the local network, as the app's option has it.
+    pub lan: &'a str,
 }
 
 impl Table<'_> {
@@ -48,6 +51,13 @@ impl<'a> Person<'a> {
         Person::open(table, table.desk.command(BINARY), (name, name), left, options)
     }
 
+    /// Opens the app on a device with this phone's radio.
+    pub fn start_with_radio(table: &'a Table<'a>, phone: &Phone, name: &str, left: usize, options: &[&str]) -> Person<'a> {
+        let mut command = table.desk.command(BINARY);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", phone.bus_address());
+        Person::open(table, command, (name, name), left, &[&["--bluetooth", "on"], options].concat())
+    }
+
     /// The same under another name than the profile's.
     pub fn start_as(table: &'a Table<'a>, profile: &str, name: &str, left: usize) -> Person<'a> {
         Person::open(table, table.desk.command(BINARY), (profile, name), left, &[])
@@ -68,7 +78,7 @@ impl<'a> Person<'a> {
         options: &[&str],
     ) -> Person<'a> {
         let port = table.mdns_port.to_string();
-        command.args(["--lan", "loopback", "--keystore", "file", "--mdns-port", &port, "--profile"]);
+        command.args(["--lan", table.lan, "--keystore", "file", "--mdns-port", &port, "--profile"]);
         command.arg(table.folder.join(profile)).args(options).env("TMPDIR", table.folder);
         let child = command.stdin(Stdio::null()).spawn().expect("the app starts");
         let pid = child.id().to_string();

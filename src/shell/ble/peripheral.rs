@@ -6,7 +6,7 @@ use super::link::{Gone, Values, carry};
 use super::{BleState, NOTIFY, SERVICE, WRITE};
 use crate::proto::config::ADVERT_BYTES;
 use crate::proto::io::{Input, Origin};
-use crate::shell::queue::Links;
+use crate::shell::queue::{End, Links};
 use bluer::adv::{Advertisement, AdvertisementHandle};
 use bluer::gatt::local::{
     Application, ApplicationHandle, Characteristic, CharacteristicNotifier, CharacteristicNotify, CharacteristicNotifyMethod,
@@ -27,6 +27,9 @@ const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// The system answers within this time or not at all.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// At the end so much is left to close the guest's connection; the node has heard of it by then.
+const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// The advert and the server.
 pub struct Peripheral {
     adapter: Adapter,
@@ -41,9 +44,16 @@ struct Server {
     links: Arc<Links>,
     events: mpsc::Sender<Input>,
     /// The central that has the link now.
-    guest: Mutex<Option<Guest>>,
+    guest: Mutex<Place>,
     /// How to notify it, once it has subscribed.
     notifier: watch::Sender<Option<Arc<tokio::sync::Mutex<CharacteristicNotifier>>>>,
+}
+
+enum Place {
+    Free,
+    Taken(Guest),
+    /// For good.
+    Closed,
 }
 
 struct Guest {
@@ -69,7 +79,7 @@ impl Peripheral {
                 adapter: adapter.clone(),
                 links,
                 events,
-                guest: Mutex::default(),
+                guest: Mutex::new(Place::Free),
                 notifier: watch::Sender::new(None),
             });
             match adapter.serve_gatt_application(application(&server)).await {
@@ -104,17 +114,30 @@ impl Peripheral {
     pub async fn silence(&mut self) {
         self.shown = None;
     }
+
+    /// The end: nobody becomes the guest any more, and the node knows that the link with the last one is over.
+    pub async fn end(self) {
+        let Place::Taken(mut guest) = self.server.close() else { return };
+        self.server.links.end_all(End::Abrupt);
+        if timeout(ENDING_TIME_MAX, &mut guest.task).await.is_err() {
+            guest.task.abort();
+        }
+    }
 }
 
 impl Drop for Peripheral {
     fn drop(&mut self) {
-        if let Some(guest) = self.server.guest.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Place::Taken(guest) = self.server.close() {
             guest.task.abort();
         }
     }
 }
 
 impl Server {
+    fn close(&self) -> Place {
+        std::mem::replace(&mut *self.guest.lock().unwrap_or_else(PoisonError::into_inner), Place::Closed)
+    }
+
     /// A value came: of the guest, or of somebody who becomes it if there is none.
     async fn take(self: Arc<Self>, value: Vec<u8>, request: CharacteristicWriteRequest) -> Result<(), ReqError> {
         let values = self.values_of(&request).ok_or(ReqError::NotPermitted)?;
@@ -124,12 +147,14 @@ impl Server {
     fn values_of(self: &Arc<Self>, request: &CharacteristicWriteRequest) -> Option<mpsc::Sender<Vec<u8>>> {
         let address = request.device_address;
         let mut guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(guest) = guest.as_ref().filter(|guest| !guest.task.is_finished()) {
-            return (guest.address == address).then(|| guest.values.clone());
+        match &*guest {
+            Place::Taken(guest) if !guest.task.is_finished() => return (guest.address == address).then(|| guest.values.clone()),
+            Place::Closed => return None,
+            Place::Taken(_) | Place::Free => {}
         }
         let (values, incoming) = mpsc::channel(VALUES_MAX);
         let task = tokio::spawn(self.clone().host(address, request.mtu, incoming));
-        *guest = Some(Guest { address, values: values.clone(), task });
+        *guest = Place::Taken(Guest { address, values: values.clone(), task });
         Some(values)
     }
 

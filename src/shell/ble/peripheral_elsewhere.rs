@@ -29,4 +29,7 @@ impl Peripheral {
 
     /// Nothing was shown.
     pub async fn silence(&mut self) {}
+
+    /// The end of nothing.
+    pub async fn end(self) {}
 }

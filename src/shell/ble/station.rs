@@ -162,7 +162,9 @@ impl Station {
             peripheral.silence().await;
         }
         radio.end_links(&self.links).await;
-        drop(radio.peripheral);
+        if let Some(peripheral) = radio.peripheral.take() {
+            peripheral.end().await;
+        }
         radio.central.scan(false).await;
         let _ = self.events.send(Input::Radio(RadioEvent::Off)).await;
         why
