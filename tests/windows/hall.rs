@@ -39,10 +39,6 @@ pub fn meet(table: &Table<'_>, pack: &Path) {
     for person in [&one, &other] {
         person.touch("Back to the talks");
         person.touch("Around me");
-        // What a radio shows changes every quarter of an hour, or when it is switched off and on.
-        person.touch("Bluetooth");
-        person.sees("Bluetooth and the local network are off");
-        person.touch("Switch Bluetooth on");
     }
     let member = format!("({TOPIC}) is close");
     for person in [&one, &other] {
