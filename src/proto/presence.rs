@@ -92,7 +92,6 @@ pub struct Presence {
     heard: BTreeMap<EphemeralId, Sighting>,
     links: BTreeMap<LinkId, Standing>,
     has_changed: bool,
-    has_strangers: bool,
 }
 
 /// What we show.
@@ -112,6 +111,8 @@ struct Sighting {
     shower: Shower,
     hint: [u8; HINT_BYTES],
     member: Option<Member>,
+    /// Whether its hint was compared with whom we know.
+    is_compared: bool,
     rssi_dbm: Option<i8>,
     first: Instant,
     last: Instant,
@@ -168,7 +169,7 @@ impl Presence {
             let rssi_dbm = smoothed(known.rssi_dbm, rssi_dbm);
             self.has_changed |= band(rssi_dbm) != band(known.rssi_dbm);
             (known.shower, known.rssi_dbm) = (shower, rssi_dbm);
-            self.has_strangers |= known.hint != hint;
+            known.is_compared &= known.hint == hint;
             known.hint = hint;
             (known.last, known.times) = (now, known.times.saturating_add(1));
             return;
@@ -176,22 +177,34 @@ impl Presence {
         if self.heard.len() >= SIGHTINGS_MAX {
             self.forget_some();
         }
-        let (member, times, tries, tried_at) = (None, 1, 0, None);
-        let sighting = Sighting { shower, hint, member, rssi_dbm, first: now, last: now, times, tries, next_try: now, tried_at };
+        let sighting = Sighting {
+            shower,
+            hint,
+            member: None,
+            is_compared: false,
+            rssi_dbm,
+            first: now,
+            last: now,
+            times: 1,
+            tries: 0,
+            next_try: now,
+            tried_at: None,
+        };
         self.heard.insert(id, sighting);
-        (self.has_changed, self.has_strangers) = (true, true);
+        self.has_changed = true;
     }
 
-    /// Whether somebody has come who was not compared with whom we know; said once.
-    pub fn take_strangers(&mut self) -> bool {
-        std::mem::take(&mut self.has_strangers)
+    /// We know more people than before: whoever is no known member is compared again.
+    pub fn compare_again(&mut self) {
+        self.heard.values_mut().for_each(|sighting| sighting.is_compared = sighting.member.is_some());
     }
 
-    /// Compares whoever is no known member with whom we know.
+    /// Compares whoever was not compared with whom we know. It costs some hashes for each member, so that nobody is compared twice.
     pub fn recognise(&mut self, mut whose: impl FnMut(EphemeralId, [u8; HINT_BYTES]) -> Option<Member>) {
-        for (id, sighting) in self.heard.iter_mut().filter(|(_, sighting)| sighting.member.is_none()) {
-            sighting.member = whose(*id, sighting.hint);
-            self.has_changed |= sighting.member.is_some();
+        for (id, sighting) in self.heard.iter_mut().filter(|(_, sighting)| !sighting.is_compared) {
+            let member = whose(*id, sighting.hint);
+            self.has_changed |= member != sighting.member;
+            (sighting.member, sighting.is_compared) = (member, true);
         }
     }
 

@@ -16,10 +16,14 @@ use crate::proto::talk::roster::Standing;
 use crate::proto::wire::advert::Shower;
 use crate::shell::driver::Situation;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The patterns of a talk and their words.
 pub const PATTERNS: [(&str, Pattern); 4] =
     [("know-how", Pattern::KnowHow), ("need", Pattern::Need), ("mentoring", Pattern::Mentoring), ("open", Pattern::Open)];
+
+/// How strongly somebody is heard, and the words for it.
+const BANDS: [(&str, Band); 4] = [("close", Band::Close), ("around", Band::Around), ("far", Band::Far), ("unknown", Band::Unknown)];
 
 /// The joined event; null without one.
 pub fn joined(pack: Option<&[u8]>) -> Value {
@@ -68,12 +72,7 @@ pub fn nearby(node: &Node, situation: &Situation) -> Value {
     json!({
         "bluetooth": notice::bluetooth(situation.bluetooth),
         "is_listening": near.is_some(),
-        "attendees": {
-            "close": count(Band::Close),
-            "around": count(Band::Around),
-            "far": count(Band::Far),
-            "unknown": count(Band::Unknown),
-        },
+        "attendees": BANDS.map(|(word, band)| (word, count(band))).into_iter().collect::<BTreeMap<_, _>>(),
         "tables": shown_by(Shower::Table),
         "kiosks": shown_by(Shower::Kiosk),
         "linked": all.clone().filter(|near| near.is_linked).count(),
@@ -85,12 +84,7 @@ fn member(node: &Node, near: &Near) -> Option<Value> {
     let Member { talk, seat } = near.member?;
     let room = node.talk(talk)?.room?;
     let persona = &room.seats.iter().find(|other| other.number == seat)?.persona;
-    let band = match near.band {
-        Band::Close => "close",
-        Band::Around => "around",
-        Band::Far => "far",
-        Band::Unknown => "unknown",
-    };
+    let band = BANDS.iter().find(|(_, band)| *band == near.band)?.0;
     Some(json!({ "talk": talk.to_string(), "seat": seat, "persona": persona, "band": band }))
 }
 

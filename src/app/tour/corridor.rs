@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 
 /// Everybody with a phone in the corridor, by the number of the phone.
-pub const PEOPLE: [&str; 4] = ["Ada", "Ben", "Cleo", "Dora"];
+const PEOPLE: [&str; 4] = ["Ada", "Ben", "Cleo", "Dora"];
 /// With this seed twenty metres are heard and forty are not.
 const SEED: u64 = 2;
 /// The flags in an advert, with their length and type.
@@ -23,8 +23,9 @@ const FAR_AWAY: f64 = 5_000.0;
 
 /// The simulated radio.
 pub struct Corridor {
-    runtime: Runtime,
     facade: Facade,
+    /// Where it runs.
+    _runtime: Runtime,
 }
 
 impl Corridor {
@@ -38,7 +39,7 @@ impl Corridor {
         let facade = runtime
             .block_on(Facade::start(options))
             .context("the simulated radio does not start: is dbus-daemon installed (Debian's package dbus-daemon)?")?;
-        let corridor = Corridor { runtime, facade };
+        let corridor = Corridor { facade, _runtime: runtime };
         (0..PEOPLE.len()).for_each(|phone| corridor.send_away(phone));
         Ok(corridor)
     }
@@ -50,7 +51,7 @@ impl Corridor {
     }
 
     /// Takes a phone out of everybody's reach.
-    pub fn send_away(&self, phone: usize) {
+    fn send_away(&self, phone: usize) {
         self.facade.phone(phone).place(FAR_AWAY * (1.0 + phone as f64), 0.0);
     }
 
@@ -60,7 +61,6 @@ impl Corridor {
 
     /// What went over the air: every advert, and every value that a phone wrote or notified.
     fn on_the_air(&self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-        let _entered = self.runtime.enter();
         let (mut adverts, mut values) = (Vec::new(), Vec::new());
         for record in self.facade.capture() {
             match record.kind {

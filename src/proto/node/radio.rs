@@ -34,10 +34,11 @@ impl Node {
             self.name_who_is_near();
             self.prove_membership();
         }
-        let rooms: Vec<_> = rooms(&self.talks).map(|(_, room)| room).collect();
+        let talks = &self.talks;
         let commands = self.presence.tick(&mut self.rng, self.now, |rng, id| {
             // Of one talk at a time: each has others who are to recognise us.
-            rooms.get(rng.below(rooms.len().max(1) as u64) as usize)?.hint(id)
+            let count = rooms(talks).count().max(1) as u64;
+            rooms(talks).nth(rng.below(count) as usize)?.1.hint(id)
         });
         self.out.extend(commands.into_iter().map(Output::Radio));
         if self.presence.take_changed() {
@@ -45,16 +46,16 @@ impl Node {
         }
     }
 
-    /// Compares who is near with the members of our talks, when there is news of either.
+    /// Compares who has come near with the members of our talks, and everybody when there is news of these.
     fn name_who_is_near(&mut self) {
-        let mut has_news = self.presence.take_strangers();
+        let mut has_news = false;
         self.each_room(|room, _| has_news |= room.take_recognition_news());
         if has_news {
-            let talks = &self.talks;
-            self.presence.recognise(|id, hint| {
-                rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(id, hint)? }))
-            });
+            self.presence.compare_again();
         }
+        let talks = &self.talks;
+        self.presence
+            .recognise(|id, hint| rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(id, hint)? })));
     }
 
     /// Says to radio neighbours, by proofs that only members know, whose members we are.

@@ -204,3 +204,30 @@ fn a_radio_that_is_off_shows_and_hears_nothing_and_forgets_whom_it_heard() {
             && presence.tick(&mut rng, Instant(2), |_, _| None).is_empty()
     );
 }
+
+#[test]
+fn a_flood_of_ids_is_compared_once_each_and_everybody_again_when_a_key_comes() {
+    let (mut presence, now) = (Presence::default(), Instant(1));
+    presence.switch(&mut Rng::new([7; 32]), now, true);
+    let compared = |presence: &mut Presence| {
+        let mut compared = 0;
+        presence.recognise(|_, _| {
+            compared += 1;
+            None
+        });
+        compared
+    };
+    for id in 0..100 {
+        presence.hear(now, &advert(id), None);
+        assert_eq!(compared(&mut presence), 1, "the one that has come");
+        presence.hear(now, &advert(id), None);
+        assert_eq!(compared(&mut presence), 0, "heard again");
+    }
+    presence.compare_again();
+    assert_eq!(compared(&mut presence), 100);
+    let member = Member { talk: TalkId([1; 16]), seat: 2 };
+    presence.compare_again();
+    presence.recognise(|id, _| (id == EphemeralId([0; 6])).then_some(member));
+    presence.compare_again();
+    assert_eq!(compared(&mut presence), 99, "who is known stays so");
+}
