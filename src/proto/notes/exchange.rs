@@ -252,11 +252,11 @@ impl Notes {
         match self.running.take() {
             Some(Running::Quarantine { id: expected, batch }) if expected == id => self.quarantined(batch, answer),
             Some(Running::Load { id: expected, from, generation, included, bytes }) if expected == id => {
-                let is_sound = matches!(answer, Some(Answer::Loaded { sound: true }));
-                if is_sound {
-                    self.replace(from, generation, included, &bytes)
-                } else {
-                    Outcome { hostile_document: Some(from), ..Outcome::default() }
+                match answer {
+                    // We have folded meanwhile, and hold more than that fold did.
+                    Some(Answer::Loaded { sound: true }) if generation < self.generation() => Outcome::default(),
+                    Some(Answer::Loaded { sound: true }) => self.replace(from, generation, included, &bytes),
+                    _ => Outcome { hostile_document: Some(from), ..Outcome::default() },
                 }
             }
             other => {
@@ -268,6 +268,10 @@ impl Notes {
 
     fn quarantined(&mut self, batch: Vec<Incoming>, answer: Option<&Answer>) -> Outcome {
         let mut outcome = Outcome::default();
+        if batch.iter().any(|incoming| incoming.generation < self.generation()) {
+            // We have folded meanwhile: too late for it, their authors carry them over.
+            return outcome;
+        }
         let Some(Answer::Quarantined { verdicts }) = answer else {
             // The job broke its limits: one of the batch is to blame, and only alone can it be found.
             if let [offender] = &batch[..] {

@@ -66,6 +66,36 @@ fn a_document_that_comes_in_the_midst_of_a_job_loses_nobody_s_change() {
     assert_eq!(notes.change_count(), 4);
 }
 
+/// Notes of a member that folds at once, as a chair that is alone does.
+fn fold_alone(notes: &mut Notes) {
+    let (generation, heads) = (notes.generation() + 1, notes.heads());
+    let hash = notes.fold_at(generation, heads, b"room").unwrap();
+    notes.fold_done(generation, hash).unwrap();
+}
+
+#[test]
+fn a_document_that_is_judged_while_the_notes_are_folded_does_not_bring_back_what_they_were() {
+    let mut notes = Notes::new(seat(1));
+    let load = notes.take_document(JobId(0), Some(seat(2)), 0, 0, Notes::new(seat(2)).save()).unwrap();
+    fold_alone(&mut notes);
+    let folded = notes.save();
+    let outcome = notes.answered(JobId(0), Some(&job::run(&load)));
+    assert!(!outcome.changed && !outcome.replaced && outcome.hostile_document.is_none());
+    assert_eq!((notes.generation(), notes.save()), (1, folded));
+}
+
+#[test]
+fn a_change_that_is_judged_while_the_notes_are_folded_comes_too_late_for_them() {
+    let mut notes = Notes::new(seat(1));
+    notes.take(seat(2), 0, line_of(2, 1, &mut rng(69)).remove(0));
+    let job = notes.next_job(JobId(0)).unwrap();
+    fold_alone(&mut notes);
+    let folded = notes.save();
+    let outcome = notes.answered(JobId(0), Some(&job::run(&job)));
+    assert!(!outcome.changed && outcome.hostile.is_empty());
+    assert_eq!((notes.save(), notes.waiting()), (folded, 0));
+}
+
 #[test]
 fn a_document_of_another_history_is_its_sender_s_fault_and_ours_stays() {
     let mut rng = rng(65);
