@@ -116,6 +116,21 @@ const FOUND: &[(&str, u64, &[Step])] = {
             351_284,
             &[Pass(159), Away(1), TakeSeat(2), Pass(2_160), Leave(0), Close(1)],
         ),
+        (
+            "the notes are folded while who was just let in has the document from before it judged",
+            175_854,
+            &[Pass(1_611), CloneElsewhere(1), Pass(300), Away(0), Pass(107), Strike(0), Write(0), Pass(156)],
+        ),
+        (
+            "a chair leaves while one is away that it has let into its term, and the others wait for that one to lead on",
+            239_898,
+            &[Say(3), Say(1), Pass(13), Write(2), Say(0), Leave(0), Pass(285), Crash(2), Pass(254), Leave(1)],
+        ),
+        (
+            "the same with a proposal to close under way",
+            357_841,
+            &[Close(3), Pass(217), Pass(1_877), Leave(0), Pass(46), Crash(2), Pass(33_768), Leave(3)],
+        ),
     ]
 };
 

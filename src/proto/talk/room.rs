@@ -319,6 +319,7 @@ impl Room {
             return;
         }
         self.hear(cx.now, beacon.seat, via);
+        self.note_term(beacon.seat, beacon.term);
         self.peer_minutes = Some(beacon.wall_minutes);
         let here = (self.meta.term, self.group.epoch());
         if (beacon.term, beacon.epoch) < here {

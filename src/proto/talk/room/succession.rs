@@ -28,7 +28,7 @@ use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::parcel::ParcelKeys;
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DOMAIN: &str = "consent to a term";
 const FOUNDING_DOMAIN: &str = "founding of a term";
@@ -64,6 +64,8 @@ pub(super) struct Ballot {
 pub(super) struct Grant {
     ballot: Ballot,
     seat: SeatNumber,
+    /// Where it stands: at the place that the term follows, or behind it. Then it has to be let in.
+    stands: (u32, u64),
     key_package: Vec<u8>,
     signature: Sig,
 }
@@ -96,6 +98,9 @@ pub(super) struct Succession {
     missed: Option<Ballot>,
     /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
     own: Option<Grant>,
+    /// Who was last heard in a former term.
+    #[serde(skip)]
+    behind: BTreeSet<SeatNumber>,
     /// Elapsed time starts anew with the node, and so do these.
     #[serde(skip)]
     next_try: Option<Instant>,
@@ -208,9 +213,19 @@ impl Room {
         !sits || now.since(self.attendance.silent_since(chair)) > patience
     }
 
+    /// A seat was heard in this term.
+    pub(super) fn note_term(&mut self, seat: SeatNumber, term: u32) {
+        match term < self.meta.term {
+            true => self.meta.succession.behind.insert(seat),
+            false => self.meta.succession.behind.remove(&seat),
+        };
+    }
+
+    /// Whether nobody is here who comes before us. Whoever has not followed to this term cannot lead on from it.
     fn is_first_in_line(&self, now: Instant) -> bool {
         let electors = self.electors(self.place_in_chain(), &[]);
-        let here = |number: SeatNumber| self.attendance.is_here(number, now, CHAIR_SILENCE_MAX);
+        let is_behind = |number: SeatNumber| self.meta.succession.behind.contains(&number);
+        let here = |number: SeatNumber| self.attendance.is_here(number, now, CHAIR_SILENCE_MAX) && !is_behind(number);
         !electors.into_iter().any(|number| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
@@ -244,13 +259,14 @@ impl Room {
     }
 
     fn consent(&self, ballot: Ballot, key_package: Vec<u8>) -> Grant {
-        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&ballot), &key_package]).into();
-        Grant { ballot, seat: self.meta.me, key_package, signature }
+        let stands = self.place_in_chain();
+        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&(ballot, stands)), &key_package]).into();
+        Grant { ballot, seat: self.meta.me, stands, key_package, signature }
     }
 
     fn holds(&self, grant: &Grant) -> bool {
         self.meta.roster.seat(grant.seat).is_some_and(|seat| {
-            let parts: [&[u8]; 3] = [&self.room, &encode(&grant.ballot), &grant.key_package];
+            let parts: [&[u8]; 3] = [&self.room, &encode(&(grant.ballot, grant.stands)), &grant.key_package];
             let package = check_key_package(&grant.key_package);
             verify(&seat.key, DOMAIN, &parts, &grant.signature.to_bytes()) && package.is_ok_and(|member| member.seat == seat.id)
         })
@@ -306,7 +322,7 @@ impl Room {
         }
         let (psk, psk_id) = self.term_psk(&ballot, &grants);
         // Who consented from afar has to be told what happened since, and follows as a seat that was away.
-        let others = grants.iter().filter(|grant| grant.seat != self.meta.me && electors.contains(&grant.seat));
+        let others = grants.iter().filter(|grant| grant.seat != self.meta.me && grant.stands == ballot.after);
         let packages: Vec<_> = others.map(|grant| grant.key_package.clone()).collect();
         let mut group_id = [0; 16];
         group_id.copy_from_slice(&psk_id[..16]);
