@@ -54,18 +54,19 @@ impl Node {
         }
     }
 
-    /// New keys may open what is carried already.
+    /// New keys may open what is carried already. Steps among it lead on at once, and what is of an epoch on their way is read too.
     pub(super) fn rescan(&mut self) {
-        let talks: Vec<_> =
-            self.talk_ids().into_iter().filter(|id| self.with_room(*id, |room, _| room.take_new_keys()) == Some(true)).collect();
-        if talks.is_empty() {
-            return;
-        }
-        let carried: Vec<_> = self.mesh.carried_parcels().cloned().collect();
-        for parcel in carried {
-            if talks.iter().any(|id| self.room(*id).is_some_and(|room| room.recognise_newest(&parcel))) {
-                self.read(&parcel, None, Via::Relay);
+        loop {
+            let mut keys = Vec::new();
+            for talk in self.talk_ids() {
+                keys.extend(self.with_room(talk, |room, _| room.take_new_keys()).unwrap_or_default());
             }
+            if keys.is_empty() {
+                return;
+            }
+            let is_new = |parcel: &&Parcel| keys.iter().any(|keys| keys.recognises(parcel));
+            let carried: Vec<_> = self.mesh.carried_parcels().filter(is_new).cloned().collect();
+            carried.iter().for_each(|parcel| self.read(parcel, None, Via::Relay));
         }
     }
 

@@ -20,8 +20,9 @@ pub struct Epochs {
     known: VecDeque<Epoch>,
     /// After which place, and how it was said.
     steps: VecDeque<((u32, u64), Vec<u8>)>,
+    /// How many of the last that are known were not yet tried on what is carried.
     #[serde(skip)]
-    has_new_keys: bool,
+    untried: usize,
     #[serde(skip)]
     early: VecDeque<Vec<u8>>,
 }
@@ -44,14 +45,15 @@ impl Epochs {
         if let Ok(secret) = group.export("alcove/1 parcels", &term.to_be_bytes()) {
             let leaves = group.roster().iter().filter_map(|member| roster.number(member.seat)).collect();
             self.known.push_back(Epoch { term, epoch: group.epoch(), secret, leaves, seats: roster.seats().count() });
-            self.has_new_keys = true;
+            self.untried += 1;
         }
         keep_last(&mut self.known, EPOCH_KEYS_MAX);
     }
 
-    /// Whether there are keys that may open what is carried already; said once.
-    pub fn take_new_keys(&mut self) -> bool {
-        std::mem::take(&mut self.has_new_keys)
+    /// The keys that may open what is carried already, of every epoch since this was asked; said once.
+    pub fn take_new_keys(&mut self) -> Vec<ParcelKeys> {
+        let untried = std::mem::take(&mut self.untried);
+        self.known.iter().rev().take(untried).map(Epoch::keys).collect()
     }
 
     /// The last one that was entered.
@@ -194,9 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn new_keys_are_said_once_and_not_again_after_a_restart() {
-        let mut epochs = epochs(1);
+    fn the_keys_of_all_new_epochs_are_said_once_and_not_again_after_a_restart() {
+        let mut epochs = epochs(2);
         let mut again: Epochs = crate::proto::wire::decode(&encode(&epochs), "epochs").unwrap();
-        assert!(epochs.take_new_keys() && !epochs.take_new_keys() && !again.take_new_keys());
+        let all: Vec<_> = [2, 1].map(|term| epochs.at((term, 1)).unwrap().keys()).into();
+        assert_eq!([epochs.take_new_keys(), epochs.take_new_keys(), again.take_new_keys()], [all, Vec::new(), Vec::new()]);
     }
 }

@@ -156,8 +156,8 @@ impl Room {
         if self.meta.read_only { Err(Refused::ReadOnly) } else { Ok(()) }
     }
 
-    /// Whether there are keys that may open what is carried already; said once.
-    pub fn take_new_keys(&mut self) -> bool {
+    /// The keys that may open what is carried already; said once.
+    pub fn take_new_keys(&mut self) -> Vec<ParcelKeys> {
         self.meta.epochs.take_new_keys()
     }
 
@@ -231,11 +231,6 @@ impl Room {
     /// The keys that recognise this parcel, if it is for an epoch of this room.
     pub fn recognise(&self, parcel: &Parcel) -> Option<ParcelKeys> {
         self.meta.epochs.recognise(parcel)
-    }
-
-    /// Whether a parcel is for the newest epoch of this room.
-    pub fn recognise_newest(&self, parcel: &Parcel) -> bool {
-        self.meta.epochs.newest().is_some_and(|epoch| epoch.keys().recognises(parcel))
     }
 
     /// Takes the content of a parcel that [`Room::recognise`] recognised.
