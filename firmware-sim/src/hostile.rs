@@ -4,6 +4,7 @@
 
 use alcove::model::event::SignedPack;
 use alcove::proto::board::{Card, Content, Pattern, Terms};
+use alcove::proto::config::SYMBOLS_PER_CELL;
 use alcove::proto::cx::Post;
 use alcove::proto::id::{LinkId, SeatId, WriteName};
 use alcove::proto::io::{Input, Origin, Output};
@@ -130,8 +131,8 @@ impl Hostile {
                 Heard::Reply(bytes) => self.out.push_back(Output::Transmit { link: id, bytes }),
                 // It claims to carry something, so that it is told what others carry.
                 Heard::Up { .. } => {
-                    let fingerprint = self.rng.bytes();
-                    self.send(id, &Frame::Control(Control::Carrying { fingerprint }));
+                    let (round, symbols) = (self.rng.bytes(), (0..SYMBOLS_PER_CELL).map(|_| self.rng.bytes()).collect());
+                    self.send(id, &Frame::Control(Control::Carrying { round, slice: 0, first: 0, symbols }));
                 }
                 Heard::Frame(Frame::Parcel(parcel)) => self.take(id, parcel),
                 Heard::Frame(Frame::Control(_)) => {}

@@ -4,6 +4,7 @@
 //! What it says is built from `docs/PROTOCOL.md`, not by the parts of the core that would refuse to.
 
 use crate::network::Network;
+use alcove::proto::config::SYMBOLS_PER_CELL;
 use alcove::proto::handoff::code::Code;
 use alcove::proto::id::{LinkId, SeatId, TalkId};
 use alcove::proto::io::{Origin, Scope};
@@ -62,7 +63,7 @@ impl Intruder {
         intruder.run(network, A_MOMENT);
         assert!(intruder.link.is_up(), "a neighbour of the event gets a link");
         // Who opened a link is known by its first word.
-        intruder.say(network, &Frame::Control(Control::Carrying { fingerprint: [0; 16] }));
+        intruder.greet(network);
         intruder.run(network, A_MOMENT);
         intruder
     }
@@ -102,6 +103,17 @@ impl Intruder {
     pub fn say(&mut self, network: &mut Network, frame: &Frame) {
         let cells = self.seal(frame);
         self.say_raw(network, cells);
+    }
+
+    /// A word to which there is nothing to say.
+    pub fn greet(&mut self, network: &mut Network) {
+        self.say(network, &Frame::Control(Control::Lacking { round: [0; 4], short_ids: Some(Vec::new()) }));
+    }
+
+    /// Says that it carries nothing, so that it is given what the phone carries.
+    pub fn ask_for_all(&mut self, network: &mut Network) {
+        let (round, symbols) = (self.rng.bytes(), vec![[0; 4]; SYMBOLS_PER_CELL]);
+        self.say(network, &Frame::Control(Control::Carrying { round, slice: 0, first: 0, symbols }));
     }
 
     /// Hands parcels over.

@@ -46,12 +46,13 @@ struct Line {
 impl Line {
     fn new(count: usize, has_crowds: bool) -> Line {
         let mut nodes: Vec<_> = (0..count).map(|_| (Mesh::default(), Board::default())).collect();
+        let rng = &mut Rng::new([5; 32]);
         for (mesh, _) in &mut nodes {
             for link in 0..3 {
-                mesh.link_up(Instant(0), LinkId(link), [link as u8; 32]);
+                mesh.link_up(rng, Instant(0), LinkId(link), [link as u8; 32], false);
             }
         }
-        Line { rng: Rng::new([5; 32]), keys: ParcelKeys::new(&Key([6; 32])), nodes, has_crowds }
+        Line { rng: rng.fork(), keys: ParcelKeys::new(&Key([6; 32])), nodes, has_crowds }
     }
 
     /// A parcel comes to a node: over link 0 from the node before it, over 1 from the one behind it, over 2 from a phone beside it.

@@ -128,8 +128,9 @@ fn wire(seeds: &mut Seeds, traffic: &Traffic) {
     let travel = Travel { expiry_hours: 500_000, ephemeral: false, hops: 5 };
     let parcel = ParcelKeys::new(&Key([2; 32])).seal(rng, travel, b"a word").expect("it is small");
     let controls = [
-        Control::Carrying { fingerprint: [3; 16] },
-        Control::Have { short_ids: vec![[4; 8]; 30], last: true },
+        Control::Carrying { round: [2; 4], slice: 0, first: 0, symbols: vec![[3; 4]; 53] },
+        Control::Lacking { round: [2; 4], short_ids: Some(vec![[4; 3]; 30]) },
+        Control::Lacking { round: [2; 4], short_ids: None },
         Control::Table { proof: [6; 32] },
         Control::Newcomer { offer: encode(&offer()) },
         Control::Admission { admitted: true },

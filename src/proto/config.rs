@@ -64,10 +64,16 @@ pub const CARRIED_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const CARRY_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often neighbours ask each other whether anything is missing.
 pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(30);
-/// A neighbour's question what we carry, or what it lacks, is answered once in this time; the others are not heard.
+/// A neighbour's sketch is heard, and what it lacks handed over, once in this time; others are not heard.
 pub const RECONCILE_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 /// What one answer hands over at most: more would fill a link's queue. The rest follows at once in another round.
 pub const RECONCILE_ANSWER_BYTES_MAX: usize = 128 * 1024;
+/// Symbols of a sketch in one cell: 4 bytes each beside the head of the word.
+pub const SYMBOLS_PER_CELL: usize = 53;
+/// Symbols of one round: 19 cells find some 600 differences, what both can hand over in one answer.
+pub const RECONCILE_SYMBOLS_MAX: usize = 19 * SYMBOLS_PER_CELL;
+/// A round is about one parcel in two to this power at least: with two full devices 9,300 · 2 / 2⁸ differ.
+pub const RECONCILE_SLICE_MAX: u8 = 8;
 /// Up to this many neighbours get every parcel at once.
 pub const FORWARD_ALL_LINKS_MAX: usize = 6;
 
@@ -78,7 +84,7 @@ pub const CARDS_HALF_LIFE: Duration = Duration::from_secs(3600);
 /// Up to this crowd parcels are passed on at once: 2,047 in the count, so 17 a second for long, a quarter of what a Bluetooth link
 /// carries. A hall's honest talks stay below.
 pub const EAGER_CROWD_MAX: u8 = 10;
-/// Parcels of a larger crowd go on when neighbours compare what they carry, so many each time: 8 a second.
+/// Parcels of a larger crowd go on when neighbours compare what they carry, so many in [`RECONCILE_INTERVAL`]: 8 a second.
 pub const CROWDED_PER_ROUND_MAX: usize = 256;
 /// What a device makes begins in a crowd below this, drawn at random, so that a small one does not tell whose it is.
 pub const OWN_CROWD_MAX: u8 = 3;

@@ -63,6 +63,8 @@ pub struct Link {
     state: State,
     event: Vec<u8>,
     pending: Vec<u8>,
+    /// We opened it, so the first word is ours.
+    pub is_initiator: bool,
     /// When it came up or began to shake hands.
     pub since: Instant,
 }
@@ -104,12 +106,12 @@ impl Link {
         let first = padded(rng, |buffer| noise.write_message(&[], buffer))
             .expect("the first message of a handshake needs nothing from the peer");
         let state = State::Handshaking { noise: Box::new(noise), burns: None };
-        (Link { state, event: event.to_vec(), pending: Vec::new(), since: now }, first)
+        (Link { state, event: event.to_vec(), pending: Vec::new(), is_initiator: true, since: now }, first)
     }
 
     /// Waits for a neighbour's first cell.
     pub fn accept(now: Instant, event: &[u8]) -> Link {
-        Link { state: State::Listening, event: event.to_vec(), pending: Vec::new(), since: now }
+        Link { state: State::Listening, event: event.to_vec(), pending: Vec::new(), is_initiator: false, since: now }
     }
 
     /// Whether the handshake is over.
@@ -403,7 +405,7 @@ mod tests {
     fn frames_arrive_however_the_stream_is_cut_and_a_flipped_bit_ends_the_link() {
         let rng = &mut Rng::new([2; 32]);
         let (mut alice, mut bob, _) = run(None, &[], (b"event", b"event")).unwrap();
-        let frame = Frame::Control(Control::Have { short_ids: vec![[1; 8]; 100], last: true });
+        let frame = Frame::Control(Control::Lacking { round: [2; 4], short_ids: Some(vec![[1; 3]; 300]) });
         let cells = alice.send(&frame).unwrap();
         let mut frames = Vec::new();
         for piece in cells.chunks(7) {

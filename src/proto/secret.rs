@@ -1,4 +1,4 @@
-//! Keys that vanish with their owner and what is done with them: derive (HKDF), label (HMAC), seal (AEAD); and the one check of a
+//! Keys that vanish with their owner and what is done with them: derive (HKDF), label (HMAC), seal (AEAD); hashes, and the one check of a
 //! signature. Every part of the core uses these and no others, so that the published vectors in `tests/vectors.rs` speak for all.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -8,6 +8,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use siphasher::sip::SipHasher24;
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -96,4 +97,21 @@ pub fn hash16(domain: &str, parts: &[&[u8]]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&digest[..16]);
     short
+}
+
+/// SipHash-2-4 (Aumasson, Bernstein 2012): a short hash under a key for ten thousand ids at a time, a tenth of what [`hash`] takes.
+pub fn sip(key: &[u8; 16], bytes: &[u8]) -> u64 {
+    SipHasher24::new_with_key(key).hash(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_hash_is_that_of_its_paper() {
+        let key = std::array::from_fn(|place| place as u8);
+        let message: [u8; 15] = std::array::from_fn(|place| place as u8);
+        assert_eq!(sip(&key, &message), 0xa129_ca61_49be_45e5, "appendix A");
+    }
 }

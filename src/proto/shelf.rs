@@ -107,6 +107,11 @@ impl<K: Ord + Copy, V> Shelf<K, V> {
         self.items.iter().map(|(key, item)| (key, &item.value))
     }
 
+    /// The names of all things.
+    pub fn keys(&self) -> impl Iterator<Item = &K> + Clone {
+        self.items.keys()
+    }
+
     /// How many things there are.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -181,8 +181,8 @@ pub fn parcels_of_many() {
 fn reconcile(rng: &mut Rng, alice: &mut Mesh, bob: &mut Mesh, wall: WallTime) -> (u64, u64) {
     let (link, salt) = (LinkId(1), [7; 32]);
     let (mut words, mut parcels) = (0, 0);
-    let mut to_bob = alice.link_up(Instant(0), link, salt);
-    let mut to_alice = bob.link_up(Instant(0), link, salt);
+    let mut to_bob = alice.link_up(rng, Instant(0), link, salt, true);
+    let mut to_alice = bob.link_up(rng, Instant(0), link, salt, false);
     let mut hear = |mesh: &mut Mesh, rng: &mut Rng, frames: Vec<Outgoing>| -> Vec<Outgoing> {
         let mut answers = Vec::new();
         for (_, frame) in frames {

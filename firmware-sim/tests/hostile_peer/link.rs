@@ -2,7 +2,7 @@
 
 use crate::world::{assert_goes_on, close, is_gone, noise, two};
 use alcove::proto::config::CELL_BYTES;
-use alcove::proto::wire::frame::{Control, Frame};
+use alcove::proto::wire::frame::Frame;
 use firmware_sim::intruder::Intruder;
 use firmware_sim::scenario::S;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn a_handshake_that_is_not_finished_costs_a_place_for_five_seconds_and_no_byte_m
     }
     // Control: who finishes it stays.
     let mut neighbour = Intruder::connect(&mut network, 0);
-    neighbour.say(&mut network, &Frame::Control(Control::Carrying { fingerprint: [0; 16] }));
+    neighbour.greet(&mut network);
     neighbour.run(&mut network, S(10));
     assert!(!neighbour.is_cut(&network) && network.node(0).status().neighbours == 2);
     close(&mut network, &talks);
@@ -81,7 +81,7 @@ fn a_handshake_that_is_reflected_repeated_or_of_another_event_ends_the_link() {
 
     let mut found = Intruder::found(&mut network, 0);
     found.run(&mut network, moment);
-    found.say(&mut network, &Frame::Control(Control::Carrying { fingerprint: [0; 16] }));
+    found.greet(&mut network);
     found.run(&mut network, moment);
     assert!(found.is_up() && !found.is_cut(&network), "control: whom the phone finds and who answers properly");
     assert_goes_on(&mut network, &talks, "beside strangers");
@@ -94,7 +94,7 @@ fn cells_that_are_cut_changed_exchanged_or_sent_again_end_their_own_link_alone()
     let mut recorded = Vec::new();
     for attack in ["none", "flip", "exchange", "again", "lost byte", "of another link", "unfinished"] {
         let mut intruder = Intruder::connect(&mut network, 0);
-        intruder.say(&mut network, &Frame::Control(Control::Carrying { fingerprint: [0; 16] }));
+        intruder.greet(&mut network);
         let parcel = noise(rng, 2, false);
         let mut cells = intruder.seal(&Frame::Parcel(parcel));
         match attack {

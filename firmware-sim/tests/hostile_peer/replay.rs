@@ -1,7 +1,7 @@
 //! What was recorded is said again: elsewhere, later, in another room, after the end.
 
 use crate::world::{assert_goes_on, two};
-use alcove::proto::wire::frame::{Control, Frame};
+use alcove::proto::wire::frame::Frame;
 use alcove::proto::wire::parcel::Parcel;
 use firmware_sim::intruder::Intruder;
 use firmware_sim::network::Network;
@@ -14,7 +14,7 @@ fn recorder(network: &mut Network) -> Intruder {
 
 fn recorder_at(network: &mut Network, phone: usize) -> Intruder {
     let mut recorder = Intruder::connect(network, phone);
-    recorder.say(network, &Frame::Control(Control::Have { short_ids: Vec::new(), last: true }));
+    recorder.ask_for_all(network);
     recorder.run(network, S(1));
     recorder
 }

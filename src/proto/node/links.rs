@@ -111,7 +111,8 @@ impl Node {
 
     /// The handshake is over: say what we carry, and at the table prove where we sit.
     fn shaken(&mut self, link: LinkId, burned: Option<Vec<u8>>) {
-        let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
+        let up = self.links.get(&link);
+        let Some((hash, begins)) = up.and_then(|up| Some((up.handshake_hash()?, up.is_initiator))) else { return };
         let handoff = burned.map(|code| self.table.burn(&code, link));
         if handoff == Some(None) {
             // Two began with the same code, and the other was first.
@@ -121,7 +122,7 @@ impl Node {
             self.transmit_one(link, &Frame::Control(Control::Introduction { id }));
         }
         self.presence.shaken(self.now, link);
-        let frames = self.mesh.link_up(self.now, link, hash);
+        let frames = self.mesh.link_up(&mut self.rng, self.now, link, hash, begins);
         self.transmit(frames);
         self.tell(Event::NeighboursChanged);
         match handoff.flatten() {
@@ -141,7 +142,7 @@ impl Node {
 
     fn take_control(&mut self, link: LinkId, control: Control) {
         match (control, self.table.standing(link).cloned()) {
-            (control @ (Control::Carrying { .. } | Control::Have { .. }), _) => {
+            (control @ (Control::Carrying { .. } | Control::Lacking { .. }), _) => {
                 let frames = self.mesh.hear(&mut self.rng, self.now, link, &control);
                 self.transmit(frames);
             }

@@ -113,7 +113,7 @@ impl Node {
             .map(|(id, _)| *id)
             .collect();
         late.into_iter().for_each(|link| self.close_link(link, Some(Fault::OutOfPlace("handshake that takes too long"))));
-        let frames = self.mesh.tick(now);
+        let frames = self.mesh.tick(&mut self.rng, now);
         self.transmit(frames);
         self.tick_radio();
         if self.board.expire(self.clock.earliest(now)) {

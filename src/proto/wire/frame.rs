@@ -31,17 +31,23 @@ pub enum Frame {
 /// Words between two neighbours.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Control {
-    /// A fingerprint of all that I carry: equal ones mean that nothing is missing.
+    /// A part of the sketch of what I carry; equal sets have equal sketches.
     Carrying {
-        /// Sum of salted parcel ids.
-        fingerprint: [u8; 16],
+        /// Names the round, and salts its short ids beside the link's handshake hash.
+        round: [u8; 4],
+        /// The round is about one parcel in two to this power.
+        slice: u8,
+        /// The place of its first symbol; 0 begins a round.
+        first: u16,
+        /// 4 bytes each.
+        symbols: Vec<[u8; 4]>,
     },
-    /// The salted short ids of what I carry, in one or several frames; answered with what is not among them.
-    Have {
-        /// 8 bytes each, salted with the link's handshake hash.
-        short_ids: Vec<[u8; 8]>,
-        /// No further frame follows.
-        last: bool,
+    /// What I found by the sketch of that round; answered with these parcels.
+    Lacking {
+        /// The round.
+        round: [u8; 4],
+        /// What I do not carry; `None` as long as more symbols are needed.
+        short_ids: Option<Vec<[u8; 3]>>,
     },
     /// Proof at the table: a MAC over the link's handshake hash under the talk's table key, or random bytes of a newcomer.
     Table {
@@ -167,8 +173,8 @@ mod tests {
             let travel = super::super::parcel::Travel { expiry_hours: 1, ephemeral: true, hops: 2 };
             keys.seal(&mut Rng::new([1; 32]), travel, &[5; 1_000]).unwrap()
         };
-        let have = Control::Have { short_ids: vec![[3; 8]; 400], last: true };
-        for frame in [Frame::Parcel(parcel), Frame::Control(have), Frame::Control(Control::Table { proof: [4; 32] })] {
+        let lacking = Control::Lacking { round: [2; 4], short_ids: Some(vec![[3; 3]; 1_000]) };
+        for frame in [Frame::Parcel(parcel), Frame::Control(lacking), Frame::Control(Control::Table { proof: [4; 32] })] {
             let mut reader = FrameReader::default();
             let read: Vec<_> = frame.to_cells().unwrap().iter().filter_map(|cell| reader.take(cell).unwrap()).collect();
             assert_eq!(read, [frame]);
