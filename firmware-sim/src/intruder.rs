@@ -6,7 +6,7 @@
 use crate::network::Network;
 use alcove::proto::config::SYMBOLS_PER_CELL;
 use alcove::proto::handoff::code::Code;
-use alcove::proto::id::{LinkId, SeatId, TalkId};
+use alcove::proto::id::{EphemeralId, LinkId, SeatId, TalkId};
 use alcove::proto::io::{Origin, Scope};
 use alcove::proto::link::{Heard, Link, Scanned};
 use alcove::proto::rng::Rng;
@@ -76,8 +76,17 @@ impl Intruder {
 
     /// A neighbour whom the phone finds: the phone speaks first.
     pub fn found(network: &mut Network, phone: usize) -> Intruder {
+        Intruder::found_as(network, phone, Origin::Found)
+    }
+
+    /// The same, by radio: whom the phone ordered a link to.
+    pub fn found_by_radio(network: &mut Network, phone: usize, id: EphemeralId) -> Intruder {
+        Intruder::found_as(network, phone, Origin::Near(Some(id)))
+    }
+
+    fn found_as(network: &mut Network, phone: usize, origin: Origin) -> Intruder {
         let (rng, now, event) = (network.rng().fork(), network.now(), network.pack().event());
-        let at = network.intrude(phone, Origin::Found);
+        let at = network.intrude(phone, origin);
         Intruder { at, link: Link::accept(now, &event.0), rng, frames: Vec::new(), traffic: (0, 0) }
     }
 

@@ -10,9 +10,9 @@ use crate::onlooker::Onlooker;
 use crate::phone::Phone;
 use crate::radio::{Radio, Way};
 use crate::relay::Relay;
-use alcove::model::event::{EventPack, OrganizerKeys, SignedPack};
+use alcove::model::event::{EventPack, OrganizerKeys, SignedPack, plan};
 use alcove::proto::config::ADVERT_BYTES;
-use alcove::proto::id::{DialId, LinkId};
+use alcove::proto::id::{DialId, EphemeralId, LinkId};
 use alcove::proto::io::{Input, Origin, Output, Persist, RadioCommand, RadioEvent, RelayCommand, RelayEvent};
 use alcove::proto::job;
 use alcove::proto::node::Node;
@@ -85,6 +85,8 @@ pub struct Network {
     pub onlooker: Onlooker,
     /// Every advert that was put on the air, when and by whom. These phones hear one another's only where a test says so.
     pub adverts: Vec<(Instant, usize, [u8; ADVERT_BYTES])>,
+    /// Every link that was ordered by radio, when, by whom and to which id. It comes where a test says so.
+    pub ordered: Vec<(Instant, usize, EphemeralId)>,
     /// Bytes that went over links between phones, in whole cells.
     pub bytes_sent: u64,
     pack: SignedPack,
@@ -116,6 +118,7 @@ impl Network {
             is_traced: true,
             onlooker: Onlooker::default(),
             adverts: Vec::new(),
+            ordered: Vec::new(),
             bytes_sent: 0,
             pack,
             rng,
@@ -381,6 +384,7 @@ impl Network {
                 Output::Dial { dial, addresses } => self.dial(phone, dial, &addresses),
                 Output::Relay(command) if self.phones[phone].is_online => self.use_relay(phone, command),
                 Output::Radio(RadioCommand::Advertise { advert, .. }) => self.adverts.push((self.now, phone, advert)),
+                Output::Radio(RadioCommand::Connect { id }) => self.ordered.push((self.now, phone, id)),
                 // Their links come and go as the scenario says.
                 Output::Relay(_) | Output::Radio(_) => {}
                 Output::Compute { id, job } => jobs.push((id, job)),
@@ -583,12 +587,13 @@ fn address_of(phone: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, 0, 0, 1), 2_000 + phone as u16))
 }
 
-/// An event of three days around [`START`], on a relay of two buckets; its organizer's keys come from this chance.
+/// An event of three days around [`START`], with twenty tables, on a relay of two buckets; its organizer's keys come from this chance.
 pub fn pack(rng: &mut Rng) -> SignedPack {
     let keys = OrganizerKeys::new(rng);
     let zone = TimeZone::fixed(jiff::tz::offset(1));
     let bare =
         EventPack::bare("Simulated Days", date(2026, 11, 10), date(2026, 11, 12), &zone, &keys).expect("days in their order");
-    let pack = EventPack { place: "Nowhere".into(), zone: "Europe/Berlin".into(), room_buckets: 2, ..bare };
+    let tables = plan::in_rows(20, 4);
+    let pack = EventPack { place: "Nowhere".into(), zone: "Europe/Berlin".into(), room_buckets: 2, tables, ..bare };
     SignedPack::sign(pack, &keys).expect("the pack is within its bounds")
 }

@@ -130,6 +130,17 @@ pub const ADVERTISE_INTERVAL_PER_DEVICE: Duration = Duration::from_micros(752);
 pub const RADIO_DIALED_MAX: usize = 6;
 /// Of two devices the one with the higher id waits so long for the other to open a link, which may not hear it.
 pub const DIAL_PATIENCE: Duration = Duration::from_secs(15);
+/// A table's id is believed for so long after it was first heard: the longest that a beacon shows one, and some for its clock. What is
+/// heard later is a record.
+pub const TABLE_ID_LIFE_MAX: Duration = Duration::from_secs(16 * 60);
+/// Ids of tables remembered, believed or not: those of five tables over half a day.
+pub const TABLE_IDS_MAX: usize = 256;
+/// A visit to a table that has brought nothing for so long is over: a beacon gives all it has at once, and lets in three.
+pub const TABLE_QUIET_MAX: Duration = Duration::from_secs(5);
+/// And any visit after so long, whatever comes: as the beacon does.
+pub const TABLE_VISIT_MAX: Duration = Duration::from_secs(120);
+/// Parcels kept for the next visit to the table where they were said: as many as it carries.
+pub const LEFT_AT_TABLE_MAX: usize = 8;
 /// After a link could not be opened or was lost it is tried again after so long,
 pub const RADIO_RETRY_MIN: Duration = Duration::from_secs(2);
 /// and at most so long: some radios fail silently when they are pressed.

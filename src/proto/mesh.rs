@@ -93,6 +93,11 @@ impl Mesh {
         self.carried.iter().map(|(_, parcel)| parcel)
     }
 
+    /// A parcel that is carried.
+    pub fn carried_parcel(&self, id: &ParcelId) -> Option<&Parcel> {
+        self.carried.get(id)
+    }
+
     /// Whose share it is that something came over this link, or (`None`) from the relay.
     pub fn source(&self, link: Option<LinkId>) -> Source {
         link.and_then(|link| self.neighbours.get(&link)).map_or(Source::Relay, |neighbour| neighbour.place)

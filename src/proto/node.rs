@@ -38,7 +38,7 @@ use super::cx::{Cx, EventKeys, Post, Via};
 use super::error::Fault;
 use super::handoff::fountain;
 use super::handoff::table::Table;
-use super::id::{JobId, LinkId, TalkId};
+use super::id::{JobId, LinkId, ParcelId, TalkId};
 use super::io::{Event, Input, Output, RelayEvent};
 use super::link::Link;
 use super::mailbox::Mailbox;
@@ -52,6 +52,7 @@ use super::time::{Instant, WallTime};
 use super::wire::frame::Frame;
 use super::wire::message::Assembler;
 use super::wire::parcel::Parcel;
+use super::wire::table_advert::TablePlan;
 use reading::Reader;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -68,6 +69,9 @@ pub struct Node {
     links: BTreeMap<LinkId, Link>,
     mesh: Mesh,
     presence: Presence,
+    plan: Option<TablePlan>,
+    /// Said at a table since the last visit to one, the latest last.
+    for_table: VecDeque<ParcelId>,
     mailbox: Mailbox,
     board: Board,
     talks: BTreeMap<TalkId, Talk>,
@@ -99,6 +103,8 @@ impl Node {
             links: BTreeMap::new(),
             mesh: Mesh::default(),
             presence: Presence::default(),
+            plan: None,
+            for_table: VecDeque::new(),
             mailbox: Mailbox::default(),
             board: Board::default(),
             talks: BTreeMap::new(),
@@ -210,6 +216,7 @@ impl Node {
 
     /// Carries a sealed parcel, and gives it to all neighbours.
     fn originate(&mut self, parcel: Parcel) {
+        self.keep_for_table(&parcel);
         let wall = self.clock.latest(self.now);
         let frames = self.mesh.originate(&mut self.rng, self.now, wall, parcel);
         self.transmit(frames);

@@ -2,21 +2,24 @@
 //!
 //! Laws: an id is random, in memory only, and shown under one address: it rotates after a random 8–15 minutes, with a silent gap, in
 //! which the links that it had are closed, so that no neighbour sees the old id and the new one at once; nothing about an id follows from
-//! an earlier one; what is heard is bounded and never more than a hint. Of two devices the one with the lower id opens the link.
+//! an earlier one; what is heard is bounded and never more than a hint. Of two devices the one with the lower id opens the link. Whoever
+//! is heard is recognised once. A table of this event is visited once under each id, and to leave something; any other is left alone.
 //!
 //! It does not know talks: what hint to show and whom it recognises is said by others.
 
 use super::config::{
     ADVERTISE_INTERVAL_MAX, ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_PER_DEVICE, DIAL_PATIENCE, EAGER_LISTENING,
     MEMBER_PROOF_INTERVAL, NEAR_SILENCE_MAX, RADIO_CONNECT_MAX, RADIO_DIALED_MAX, RADIO_RETRY_MAX, RADIO_RETRY_MIN, ROTATION_MAX,
-    ROTATION_MIN, SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN,
+    ROTATION_MIN, SIGHTINGS_MAX, SILENT_GAP_MAX, SILENT_GAP_MIN, TABLE_QUIET_MAX, TABLE_VISIT_MAX,
 };
 use super::id::{EphemeralId, LinkId, TalkId};
 use super::io::RadioCommand;
 use super::rng::Rng;
 use super::time::{Duration, Instant, doubled};
 use super::wire::advert::{Advert, HINT_BYTES, Shower};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use tables::Tables;
 
 /// Who was heard so often is no flood.
 const TIMES_THAT_TELL: u32 = 4;
@@ -68,6 +71,17 @@ pub struct Near {
     pub is_linked: bool,
     /// Which member of a talk of ours it is: by a proof over a link, or by the hint that it shows.
     pub member: Option<Member>,
+    /// Which table of this event it is: by what it shows, which somebody may repeat elsewhere.
+    pub table: Option<u16>,
+}
+
+/// Whom we know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// A member of a talk of ours.
+    Member(Member),
+    /// The table with this number.
+    Table(u16),
 }
 
 /// Somebody of a talk of ours.
@@ -90,6 +104,7 @@ pub struct Presence {
     scans: Option<u8>,
     /// Those near: heard shortly ago, or linked.
     heard: BTreeMap<EphemeralId, Sighting>,
+    tables: Tables,
     links: BTreeMap<LinkId, Standing>,
     has_changed: bool,
 }
@@ -111,7 +126,8 @@ struct Sighting {
     shower: Shower,
     hint: [u8; HINT_BYTES],
     member: Option<Member>,
-    /// Whether its hint was compared with whom we know.
+    table: Option<Numbered>,
+    /// Whether what it shows was compared with whom we know.
     is_compared: bool,
     rssi_dbm: Option<i8>,
     first: Instant,
@@ -123,19 +139,43 @@ struct Sighting {
     tried_at: Option<Instant>,
 }
 
+/// A table that says its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Numbered {
+    number: u16,
+    /// No beacon shows one id for longer.
+    until: Instant,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     to: Option<EphemeralId>,
     is_ours: bool,
+    visit: Option<Visit>,
     member: Option<Member>,
     /// When to say again whose members we are; the handshake is over.
     next_proof: Option<Instant>,
+}
+
+/// A link to a table, for whose place others wait.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    since: Instant,
+    /// When it brought something.
+    news: Instant,
+}
+
+impl Visit {
+    fn ends(&self) -> Instant {
+        (self.news + TABLE_QUIET_MAX).min(self.since + TABLE_VISIT_MAX)
+    }
 }
 
 impl Presence {
     /// The radio can be used from now on, or no longer.
     pub fn switch(&mut self, rng: &mut Rng, now: Instant, is_on: bool) {
         self.heard.clear();
+        self.tables = Tables::default();
         (self.scans, self.has_changed, self.eager_until) = (None, true, now + EAGER_LISTENING);
         // Whoever watches must not see that what goes off here comes on again there at once.
         self.own = if is_on { Own::Gap { until: now + rng.between(Duration::ZERO, SILENT_GAP_MIN) } } else { Own::Off };
@@ -166,11 +206,14 @@ impl Presence {
             return;
         }
         if let Some(known) = self.heard.get_mut(&id) {
+            if known.table.is_some() && (known.shower, known.hint) != (shower, hint) {
+                // A table never says two things under one id: this is somebody else.
+                return;
+            }
             let rssi_dbm = smoothed(known.rssi_dbm, rssi_dbm);
             self.has_changed |= band(rssi_dbm) != band(known.rssi_dbm);
-            (known.shower, known.rssi_dbm) = (shower, rssi_dbm);
-            known.is_compared &= known.hint == hint;
-            known.hint = hint;
+            known.is_compared &= (known.shower, known.hint) == (shower, hint);
+            (known.shower, known.hint, known.rssi_dbm) = (shower, hint, rssi_dbm);
             (known.last, known.times) = (now, known.times.saturating_add(1));
             return;
         }
@@ -181,6 +224,7 @@ impl Presence {
             shower,
             hint,
             member: None,
+            table: None,
             is_compared: false,
             rssi_dbm,
             first: now,
@@ -194,17 +238,23 @@ impl Presence {
         self.has_changed = true;
     }
 
-    /// We know more people than before: whoever is no known member is compared again.
+    /// We know more people or tables than before: whoever is not known is compared again.
     pub fn compare_again(&mut self) {
-        self.heard.values_mut().for_each(|sighting| sighting.is_compared = sighting.member.is_some());
+        let is_known = |sighting: &Sighting| sighting.member.is_some() || sighting.table.is_some();
+        self.heard.values_mut().for_each(|sighting| sighting.is_compared = is_known(sighting));
     }
 
     /// Compares whoever was not compared with whom we know. It costs some hashes for each member, so that nobody is compared twice.
-    pub fn recognise(&mut self, mut whose: impl FnMut(EphemeralId, [u8; HINT_BYTES]) -> Option<Member>) {
+    pub fn recognise(&mut self, now: Instant, mut whose: impl FnMut(&Advert) -> Option<Known>) {
         for (id, sighting) in self.heard.iter_mut().filter(|(_, sighting)| !sighting.is_compared) {
-            let member = whose(*id, sighting.hint);
-            self.has_changed |= member != sighting.member;
-            (sighting.member, sighting.is_compared) = (member, true);
+            let advert = Advert { shower: sighting.shower, id: *id, hint: sighting.hint };
+            let (member, table) = match whose(&advert) {
+                Some(Known::Member(member)) => (Some(member), None),
+                Some(Known::Table(number)) => (None, self.tables.believe(now, *id).map(|until| Numbered { number, until })),
+                None => (None, None),
+            };
+            self.has_changed |= (member, table) != (sighting.member, sighting.table);
+            (sighting.member, sighting.table, sighting.is_compared) = (member, table, true);
         }
     }
 
@@ -214,18 +264,54 @@ impl Presence {
     }
 
     /// A link of the radio came up: to whom we ordered it, or from somebody who has not said yet.
-    pub fn link_up(&mut self, link: LinkId, to: Option<EphemeralId>) {
-        if let Some(sighting) = to.and_then(|id| self.heard.get_mut(&id)) {
+    pub fn link_up(&mut self, now: Instant, link: LinkId, to: Option<EphemeralId>) {
+        let sighting = to.and_then(|id| self.heard.get_mut(&id));
+        let visit = sighting.and_then(|sighting| {
             sighting.tried_at = None;
-        }
-        self.links.insert(link, Standing { to, is_ours: to.is_some(), member: None, next_proof: None });
+            sighting.table.map(|_| Visit { since: now, news: now })
+        });
+        self.links.insert(link, Standing { to, is_ours: to.is_some(), visit, member: None, next_proof: None });
     }
 
     /// The handshake of a link is over.
     pub fn shaken(&mut self, now: Instant, link: LinkId) {
         if let Some(standing) = self.links.get_mut(&link) {
             standing.next_proof = Some(now);
+            if let (Some(visit), Some(id)) = (&mut standing.visit, standing.to) {
+                visit.news = now;
+                self.tables.visit(id);
+            }
         }
+    }
+
+    /// A link has brought a parcel.
+    pub fn brought(&mut self, now: Instant, link: LinkId) {
+        if let Some(visit) = self.links.get_mut(&link).and_then(|standing| standing.visit.as_mut()) {
+            visit.news = now;
+        }
+    }
+
+    /// Something was said that is to be left at the table where we are, of several the one that is heard most strongly: it is visited once
+    /// more. False if there is none, and if it has a link and hears it now.
+    pub fn leave_at_table(&mut self) -> bool {
+        let tables = self.heard.iter().filter(|(_, sighting)| sighting.table.is_some());
+        let Some(id) = tables.max_by_key(|(_, sighting)| sighting.rssi_dbm).map(|(id, _)| *id) else { return false };
+        let is_away = !self.is_linked(id);
+        if is_away {
+            self.tables.visit_again(id);
+        }
+        is_away
+    }
+
+    /// Whether it is a link to a table.
+    pub fn is_visit(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|standing| standing.visit.is_some())
+    }
+
+    /// The links to tables that have nothing more for us.
+    pub fn visits_over(&self, now: Instant) -> Vec<LinkId> {
+        let is_over = |standing: &Standing| standing.visit.is_some_and(|visit| visit.ends() <= now);
+        self.links.iter().filter(|(_, standing)| is_over(standing)).map(|(link, _)| *link).collect()
     }
 
     /// The links over which to say whose members we are: at first and again and again, whether there is a talk or not, so that none shows.
@@ -278,15 +364,16 @@ impl Presence {
 
     /// Who is near, the strongest first.
     pub fn near(&self) -> Vec<Near> {
+        let mut heard: Vec<_> = self.heard.iter().collect();
+        heard.sort_by_key(|(_, sighting)| Reverse(sighting.rssi_dbm));
         let near = |(id, sighting): (&EphemeralId, &Sighting)| Near {
             shower: sighting.shower,
             band: band(sighting.rssi_dbm),
             is_linked: self.is_linked(*id),
             member: self.proven_member(*id).or(sighting.member),
+            table: sighting.table.map(|table| table.number),
         };
-        let mut near: Vec<_> = self.heard.iter().map(near).collect();
-        near.sort_by_key(|near| near.band);
-        near
+        heard.into_iter().map(near).collect()
     }
 
     /// Rotates, opens links, and sets how much to listen: what the radio is to do now. `hint` says what to show beside a new id, if
@@ -328,12 +415,13 @@ impl Presence {
             Own::Off => return None,
             Own::Gap { until } | Own::Shown { until, .. } => until,
         };
-        let dial = self.id().filter(|_| self.can_dial());
-        let dial = dial.and_then(|own| self.unlinked().map(|(id, sighting)| sighting.due(own, *id)).min());
+        let dial = self.id().and_then(|own| self.wanted(own).map(|(due, ..)| due).min());
         let ends = self.unlinked().map(|(_, sighting)| sighting.ends()).min();
         let rest = (self.scans == Some(100)).then_some(self.eager_until);
         let proof = self.links.values().filter_map(|standing| standing.next_proof).min();
-        [Some(rotation), dial, ends, rest, proof].into_iter().flatten().min()
+        let visit = self.links.values().filter_map(|standing| standing.visit).map(|visit| visit.ends()).min();
+        let named = self.heard.values().filter_map(|sighting| sighting.table).map(|table| table.until).min();
+        [Some(rotation), dial, ends, rest, proof, visit, named].into_iter().flatten().min()
     }
 
     /// The density-adaptive advertising interval: with N in range, 2aN lets most adverts through (slotless ALOHA).
@@ -342,18 +430,33 @@ impl Presence {
         best.clamp(ADVERTISE_INTERVAL_MIN, ADVERTISE_INTERVAL_MAX)
     }
 
-    /// One link at a time, to anybody who is near and has none: by chance, so that the strongest do not keep to themselves.
+    /// One link at a time: to a table first, because a visit is short; else to anybody who is near and has none, by chance, so that the
+    /// strongest do not keep to themselves.
     fn dial(&mut self, rng: &mut Rng, now: Instant) -> Option<RadioCommand> {
-        let own = self.id().filter(|_| self.can_dial())?;
-        let due: Vec<_> = self.unlinked().filter(|(id, sighting)| sighting.due(own, **id) <= now).map(|(id, _)| *id).collect();
+        let own = self.id()?;
+        let due: Vec<_> = self.wanted(own).filter(|(due, ..)| *due <= now).collect();
+        let has_table = due.iter().any(|(_, is_table, _)| *is_table);
+        let due: Vec<_> = due.into_iter().filter(|(_, is_table, _)| *is_table == has_table).map(|(.., id)| id).collect();
         let id = *due.get(rng.below(due.len() as u64) as usize)?;
         self.heard.get_mut(&id)?.tried_at = Some(now);
         Some(RadioCommand::Connect { id })
     }
 
-    fn can_dial(&self) -> bool {
-        let ours = self.links.values().filter(|standing| standing.is_ours).count();
-        ours < RADIO_DIALED_MAX && self.heard.values().all(|sighting| sighting.tried_at.is_none())
+    /// When to open a link and to whom, and whether that is a table. A table does not dial, so that nobody waits for it to; one visit at a
+    /// time has a place of its own. What says that it is a table and is none of this event's is nobody to visit.
+    fn wanted(&self, own: EphemeralId) -> impl Iterator<Item = (Instant, bool, EphemeralId)> {
+        let ours = self.links.values().filter(|standing| standing.is_ours && standing.visit.is_none()).count();
+        let (has_place, is_visiting) = (ours < RADIO_DIALED_MAX, self.links.values().any(|standing| standing.visit.is_some()));
+        let is_dialling = self.heard.values().any(|sighting| sighting.tried_at.is_some());
+        let wanted = move |(id, sighting): (&EphemeralId, &Sighting)| match (sighting.shower, sighting.table) {
+            (Shower::Table, None) => None,
+            (Shower::Table, Some(_)) => {
+                let is_wanted = !is_visiting && !self.tables.is_visited(*id);
+                is_wanted.then_some((sighting.next_try, true, *id))
+            }
+            (Shower::Attendee | Shower::Kiosk, _) => has_place.then(|| (sighting.due(own, *id), false, *id)),
+        };
+        self.unlinked().filter(move |_| !is_dialling).filter_map(wanted)
     }
 
     fn unlinked(&self) -> impl Iterator<Item = (&EphemeralId, &Sighting)> {
@@ -364,8 +467,10 @@ impl Presence {
         self.links.values().find(|standing| standing.to == Some(id))?.member
     }
 
+    /// A table opens no link, so that who says on one of its own that it is a table is none.
     fn is_linked(&self, id: EphemeralId) -> bool {
-        self.links.values().any(|standing| standing.to == Some(id))
+        let is_table = || self.heard.get(&id).is_some_and(|sighting| sighting.table.is_some());
+        self.links.values().any(|standing| standing.to == Some(id) && (standing.is_ours || !is_table()))
     }
 
     fn put_off(&mut self, now: Instant, id: EphemeralId) {
@@ -395,6 +500,9 @@ impl Presence {
         self.has_changed |= !gone.is_empty();
         for id in gone {
             self.heard.remove(&id);
+        }
+        for sighting in self.heard.values_mut() {
+            self.has_changed |= sighting.table.take_if(|table| table.until <= now).is_some();
         }
     }
 }
@@ -429,5 +537,8 @@ fn band(rssi_dbm: Option<i8>) -> Band {
     }
 }
 
+#[cfg(test)]
+mod table_tests;
+mod tables;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ mod laws;
 
 pub use beacon::{Beacon, Input};
 pub use hardware::Hardware;
-pub use table::Table;
+pub use table::{FLASH_BYTES, Table};
 
 /// All of a beacon's state but what `snow` keeps of its links on the heap.
 pub const STATE_BYTES_MAX: usize = 8 * 1024;

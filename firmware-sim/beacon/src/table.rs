@@ -15,7 +15,7 @@ const HALF: u32 = (1 << HALF_BITS) - 1;
 const MASK: u8 = 0;
 const CHECK: u8 = 1;
 
-/// What is flashed into a beacon beside the program.
+/// What is flashed into a beacon beside the program: `alcove event beacon` writes it.
 pub struct Table {
     /// The event's id, which every link is bound to.
     pub event: [u8; 16],
@@ -27,7 +27,23 @@ pub struct Table {
     pub number: u16,
 }
 
+/// What is flashed: event 16 ‖ beacon key 32 ‖ secret 32 ‖ number 2.
+pub const FLASH_BYTES: usize = 16 + 32 + 32 + 2;
+
 impl Table {
+    /// From what `alcove event beacon` wrote.
+    pub fn from_bytes(bytes: &[u8; FLASH_BYTES]) -> Table {
+        let mut table = Table { event: [0; 16], key: [0; 32], secret: [0; 32], number: 0 };
+        let (event, rest) = bytes.split_at(16);
+        let (key, rest) = rest.split_at(32);
+        let (secret, number) = rest.split_at(32);
+        table.event.copy_from_slice(event);
+        table.key.copy_from_slice(key);
+        table.secret.copy_from_slice(secret);
+        table.number = number.iter().fold(0, |high, low| high << 8 | u16::from(*low));
+        table
+    }
+
     /// The advert for one value of the counter, of which 48 bits count.
     pub(crate) fn advert(&self, counter: u64) -> [u8; ADVERT_BYTES] {
         let id = self.id(counter);
@@ -84,6 +100,15 @@ mod tests {
         assert_eq!(table.advert(0), [0x11, 0x32, 0x31, 0x29, 0x9e, 0x19, 0x66, 0x6e, 0x5d, 0x50]);
         assert_eq!(table.advert(1), [0x11, 0x32, 0x2a, 0xa8, 0xf3, 0x6a, 0xec, 0x5e, 0x2f, 0x3d]);
         assert_eq!(table.advert((1 << 48) - 1), [0x11, 0x35, 0xec, 0xce, 0x07, 0x07, 0x44, 0x96, 0x8c, 0x92]);
+    }
+
+    #[test]
+    fn what_is_flashed_is_read_in_its_order() {
+        let mut bytes: [u8; FLASH_BYTES] = core::array::from_fn(|at| at as u8);
+        bytes[80..].copy_from_slice(&[1, 2]);
+        let table = Table::from_bytes(&bytes);
+        assert_eq!((table.event[15], table.key[0], table.key[31], table.secret[0]), (15, 16, 47, 48));
+        assert_eq!((table.secret[31], table.number), (79, 258));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::proto::talk::seats::{Errand, Hosting, Waiting};
 use crate::proto::talk::{Stage, Talk};
 use crate::proto::wire::encode;
 use crate::proto::wire::parcel::ParcelKeys;
+use crate::proto::wire::table_advert::TablePlan;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -65,6 +66,8 @@ impl Node {
             report: event.report_key,
             ends: event.ends_at,
         });
+        self.plan = Some(TablePlan::new(&event.board_key, event.tables.iter().map(|table| table.number)));
+        self.presence.compare_again();
     }
 
     /// The bytes of the joined event's pack.

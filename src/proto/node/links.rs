@@ -33,7 +33,7 @@ impl Node {
             self.table.dialed(dial, Some(link));
         }
         if let Origin::Near(to) = origin {
-            self.presence.link_up(link, to);
+            self.presence.link_up(self.now, link, to);
         }
         self.links.insert(link, up);
         if !first.is_empty() {
@@ -124,6 +124,7 @@ impl Node {
         self.presence.shaken(self.now, link);
         let frames = self.mesh.link_up(&mut self.rng, self.now, link, hash, begins);
         self.transmit(frames);
+        self.leave_at_table(link);
         self.tell(Event::NeighboursChanged);
         match handoff.flatten() {
             Some(talk) => self.prove_talk(link, &hash, talk),

@@ -1,13 +1,16 @@
 //! The radio of the node: what it says goes to presence, what presence wants goes out.
 
 use super::Node;
+use crate::proto::config::{LEFT_AT_TABLE_MAX, PARCEL_SMALL_BYTES};
 use crate::proto::id::{LinkId, TalkId};
 use crate::proto::io::{Event, Output, RadioEvent};
 use crate::proto::link::Link;
-use crate::proto::presence::{Attention, Member, Near};
+use crate::proto::presence::{Attention, Known, Member, Near};
 use crate::proto::talk::room::Room;
 use crate::proto::talk::{Stage, Talk};
+use crate::proto::wire::advert::{Advert, Shower};
 use crate::proto::wire::frame::{Control, Frame};
+use crate::proto::wire::parcel::Parcel;
 use std::collections::BTreeMap;
 
 impl Node {
@@ -33,6 +36,9 @@ impl Node {
             self.each_room(|room, cx| room.show(cx));
             self.name_who_is_near();
             self.prove_membership();
+            for link in self.presence.visits_over(self.now) {
+                self.close_link(link, None);
+            }
         }
         let talks = &self.talks;
         let commands = self.presence.tick(&mut self.rng, self.now, |rng, id| {
@@ -46,16 +52,22 @@ impl Node {
         }
     }
 
-    /// Compares who has come near with the members of our talks, and everybody when there is news of these.
+    /// Compares who has come near with the members of our talks or the plan of tables, and everybody when there is news of these.
     fn name_who_is_near(&mut self) {
         let mut has_news = false;
         self.each_room(|room, _| has_news |= room.take_recognition_news());
         if has_news {
             self.presence.compare_again();
         }
-        let talks = &self.talks;
-        self.presence
-            .recognise(|id, hint| rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(id, hint)? })));
+        let (talks, plan) = (&self.talks, &self.plan);
+        let member = |Advert { id, hint, .. }: &Advert| {
+            rooms(talks).find_map(|(talk, room)| Some(Member { talk, seat: room.whose_hint(*id, *hint)? }))
+        };
+        self.presence.recognise(self.now, |advert| match advert.shower {
+            Shower::Attendee => member(advert).map(Known::Member),
+            Shower::Table => plan.as_ref()?.recognise(advert).map(Known::Table),
+            Shower::Kiosk => None,
+        });
     }
 
     /// Says to radio neighbours, by proofs that only members know, whose members we are.
@@ -76,6 +88,26 @@ impl Node {
         let Some(hash) = self.links.get(&link).and_then(Link::handshake_hash) else { return };
         let member = rooms(&self.talks).find_map(|(talk, room)| Some(Member { talk, seat: room.member_of(&hash, proofs)? }));
         self.presence.proven(link, member);
+    }
+
+    /// A table takes part in no reconciliation: what is said while it has no link is left there with the next visit.
+    pub(super) fn keep_for_table(&mut self, parcel: &Parcel) {
+        let is_taken = parcel.as_bytes().len() == PARCEL_SMALL_BYTES && !parcel.travel().ephemeral;
+        if is_taken && self.presence.leave_at_table() {
+            if self.for_table.len() >= LEFT_AT_TABLE_MAX {
+                self.for_table.pop_front();
+            }
+            self.for_table.push_back(parcel.id());
+        }
+    }
+
+    pub(super) fn leave_at_table(&mut self, link: LinkId) {
+        if self.presence.is_visit(link) {
+            for id in std::mem::take(&mut self.for_table) {
+                let Some(parcel) = self.mesh.carried_parcel(&id).cloned() else { continue };
+                self.transmit_one(link, &Frame::Parcel(parcel));
+            }
+        }
     }
 
     fn attention(&self) -> Attention {

@@ -45,6 +45,7 @@ impl Reader {
 impl Node {
     /// Takes a parcel from a link or (`None`) from the relay: once.
     pub(super) fn take_parcel(&mut self, parcel: Parcel, link: Option<LinkId>, via: Via) {
+        link.into_iter().for_each(|link| self.presence.brought(self.now, link));
         let wall = self.clock.earliest(self.now);
         let is_card = self.event.as_ref().is_some_and(|event| event.board.recognises(&parcel));
         let kind = if is_card { Kind::Card } else { Kind::Sealed };

@@ -70,7 +70,7 @@ fn of_two_that_hear_each_other_the_lower_dials_and_the_higher_only_if_it_waited_
     };
     let dialled: Vec<_> = ids(presence.tick(&mut rng, start, |_, _| None));
     assert_eq!(dialled, [EphemeralId([0xff; 6])]);
-    presence.link_up(LinkId(1), Some(EphemeralId([0xff; 6])));
+    presence.link_up(start, LinkId(1), Some(EphemeralId([0xff; 6])));
 
     presence.hear(start, &lower, None);
     let commands = run(&mut presence, &mut rng, start, start + DIAL_PATIENCE);
@@ -79,7 +79,7 @@ fn of_two_that_hear_each_other_the_lower_dials_and_the_higher_only_if_it_waited_
     assert_eq!(presence.tick(&mut rng, later, |_, _| None), [RadioCommand::Connect { id: EphemeralId([0; 6]) }]);
     presence.out_of_reach(later, EphemeralId([0; 6]));
     // It dials us meanwhile, and says who it is: no second link.
-    presence.link_up(LinkId(2), None);
+    presence.link_up(later, LinkId(2), None);
     presence.introduced(LinkId(2), EphemeralId([0; 6]));
     let commands = run(&mut presence, &mut rng, later, later + RADIO_RETRY_MAX);
     assert!(!commands.iter().any(|(_, command)| matches!(command, RadioCommand::Connect { .. })), "{commands:?}");
@@ -105,7 +105,7 @@ fn one_link_is_opened_at_a_time_and_no_more_than_the_radio_carries() {
         for id in wanted {
             dialled += 1;
             assert!(presence.tick(&mut rng, now, |_, _| None).is_empty(), "one at a time");
-            presence.link_up(LinkId(link), Some(id));
+            presence.link_up(now, LinkId(link), Some(id));
         }
         now = now + Duration::from_secs(5);
     }
@@ -211,7 +211,7 @@ fn a_flood_of_ids_is_compared_once_each_and_everybody_again_when_a_key_comes() {
     presence.switch(&mut Rng::new([7; 32]), now, true);
     let compared = |presence: &mut Presence| {
         let mut compared = 0;
-        presence.recognise(|_, _| {
+        presence.recognise(now, |_| {
             compared += 1;
             None
         });
@@ -227,7 +227,7 @@ fn a_flood_of_ids_is_compared_once_each_and_everybody_again_when_a_key_comes() {
     assert_eq!(compared(&mut presence), 100);
     let member = Member { talk: TalkId([1; 16]), seat: 2 };
     presence.compare_again();
-    presence.recognise(|id, _| (id == EphemeralId([0; 6])).then_some(member));
+    presence.recognise(now, |advert| (advert.id == EphemeralId([0; 6])).then_some(Known::Member(member)));
     presence.compare_again();
     assert_eq!(compared(&mut presence), 99, "who is known stays so");
 }

@@ -7,7 +7,9 @@
 //! `hint = number 2 XOR mac(00 ‖ id)[..2] ‖ mac(01 ‖ id ‖ number)[..1]`, under [`TableKey`].
 
 use super::advert::{Advert, Shower};
+use crate::proto::id::EventId;
 use crate::proto::secret::Key;
+use zeroize::Zeroizing;
 
 const MASK: u8 = 0;
 const CHECK: u8 = 1;
@@ -35,6 +37,44 @@ impl TableKey {
         let number = u16::from_be_bytes([high ^ mask[0], low ^ mask[1]]);
         let is_ours = is_on_plan(number) && self.0.verifies(&[&[CHECK], &id.0, &number.to_be_bytes()], &[*check]);
         is_ours.then_some(number)
+    }
+}
+
+/// What is flashed into a beacon beside its program.
+pub const FLASH_BYTES: usize = 16 + 32 + 32 + 2;
+
+/// What the event pack says of tables on the radio: the key, and which there are.
+#[derive(Clone, Debug)]
+pub struct TablePlan {
+    key: TableKey,
+    /// Ascending.
+    numbers: Vec<u16>,
+}
+
+impl TablePlan {
+    /// The tables with these numbers.
+    pub fn new(board_key: &Key, numbers: impl IntoIterator<Item = u16>) -> TablePlan {
+        let mut numbers: Vec<_> = numbers.into_iter().collect();
+        numbers.sort_unstable();
+        TablePlan { key: TableKey::new(board_key), numbers }
+    }
+
+    /// The number of the table that shows this advert. Costs as [`TableKey::recognise`], however many tables there are.
+    pub fn recognise(&self, advert: &Advert) -> Option<u16> {
+        self.key.recognise(advert, |number| self.has(number))
+    }
+
+    /// What to flash into the beacon of this table: event 16 ‖ beacon key 32 ‖ the device's own secret 32 ‖ number 2. `None` if it is not
+    /// on the plan. The secret is drawn for this device and kept nowhere else.
+    pub fn flash(&self, event: EventId, number: u16, secret: [u8; 32]) -> Option<Zeroizing<[u8; FLASH_BYTES]>> {
+        let mut bytes = Zeroizing::new([0; FLASH_BYTES]);
+        let parts = [&event.0[..], self.key.as_bytes(), &secret, &number.to_be_bytes()];
+        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(byte, part)| *byte = *part);
+        self.has(number).then_some(bytes)
+    }
+
+    fn has(&self, number: u16) -> bool {
+        self.numbers.binary_search(&number).is_ok()
     }
 }
 
@@ -66,6 +106,18 @@ mod tests {
             for shower in [Shower::Attendee, Shower::Kiosk] {
                 assert_eq!(key(1).recognise(&Advert { shower, ..advert }, |_| true), None, "{shower:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_its_tables_and_no_number_that_it_lacks_and_no_other_events() {
+        let rng = &mut Rng::new([4; 32]);
+        let plan = TablePlan::new(&Key([1; 32]), [40, 12, 7]);
+        for number in 0..=50 {
+            let expected = [7, 12, 40].contains(&number).then_some(number);
+            assert_eq!(plan.recognise(&shown(&key(1), rng, number)), expected);
+            assert_eq!(plan.recognise(&shown(&key(2), rng, number)), None, "of another event");
+            assert_eq!(plan.flash(EventId([9; 16]), number, [5; 32]).map(|_| number), expected);
         }
     }
 

@@ -242,6 +242,8 @@ impl Clone for Node {
             listening: Vec::new(),
             links: BTreeMap::new(),
             presence: self.presence.clone(),
+            plan: self.plan.clone(),
+            for_table: self.for_table.clone(),
             mesh: self.mesh.clone(),
             mailbox: self.mailbox.clone(),
             board: self.board.clone(),
