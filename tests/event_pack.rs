@@ -5,6 +5,7 @@ use alcove::app::event::{EventArgs, execute};
 use alcove::model::event::{OrganizerKeys, PackError, PackLink, SignedPack};
 use alcove::proto::rng::Rng;
 use alcove::proto::time::WallTime;
+use alcove::proto::wire::table_advert::TableKey;
 use alcove::shell::picture;
 use clap::Parser;
 use std::fs;
@@ -74,6 +75,43 @@ fn an_organizer_makes_an_event_and_sees_all_of_it() {
 
     let link = event(1, BEFORE, &["link", &pack]).unwrap();
     assert_eq!(PackLink::parse(&link), Ok(PackLink::Inline(Box::new(signed))));
+}
+
+#[test]
+fn the_beacon_of_a_table_on_the_plan_gets_its_file_and_that_of_no_other() {
+    let dir = TempDir::new().unwrap();
+    new(1, dir.path(), &["--tables", "20"]).unwrap();
+    let (pack, out) = (file(&dir, "event.alcove"), file(&dir, "t"));
+    let write = |seed, table, more: &[&str]| {
+        let fixed = ["beacon", &pack, "--table", table, "--out", &out];
+        event(seed, BEFORE, &[&fixed[..], more].concat())
+    };
+    let said = write(1, "12", &[]).unwrap();
+    assert!(said.contains("table 12 of Offline Days") && said.contains("delete"), "{said}");
+    let signed = SignedPack::decode(&fs::read(&pack).unwrap()).unwrap();
+    let bytes = fs::read(&out).unwrap();
+    let key = TableKey::new(&signed.pack().board_key);
+    let (event_id, rest) = bytes.split_at(16);
+    assert_eq!((event_id, &rest[..32], &rest[64..]), (&signed.event().0[..], &key.as_bytes()[..], &[0, 12][..]));
+    assert_ne!(rest[..32], signed.pack().board_key.0, "a beacon reads no board");
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&out).unwrap().permissions()) & 0o777, 0o600);
+
+    assert!(write(2, "12", &[]).unwrap_err().contains("--force"));
+    write(2, "12", &["--force"]).unwrap();
+    let again = fs::read(&out).unwrap();
+    assert!(again[48..80] != bytes[48..80] && again[..48] == bytes[..48], "each device has a secret of its own");
+
+    fs::remove_file(&out).unwrap();
+    for off in ["0", "21", "65535"] {
+        let refused = write(1, off, &[]).unwrap_err();
+        assert_eq!(refused, format!("table {off} is not on the plan of Offline Days: it has 20 tables, from 1 to 20"));
+    }
+    assert!(write(1, "65536", &[]).is_err() && !Path::new(&out).exists());
+    let bare = TempDir::new().unwrap();
+    new(1, bare.path(), &[]).unwrap();
+    let refused = event(1, BEFORE, &["beacon", &file(&bare, "event.alcove"), "--table", "1"]).unwrap_err();
+    assert!(refused.contains("has no tables"), "{refused}");
 }
 
 #[test]

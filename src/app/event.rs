@@ -1,4 +1,4 @@
-//! `alcove event`: makes, signs, shows and draws event packs, on the organizer's machine.
+//! `alcove event`: makes, signs, shows and draws event packs, and hands out what tables' beacons need, on the organizer's machine.
 //!
 //! Laws: the organizer's key is written once, readable by its owner only, and never overwritten unless asked; a bad file ends with one
 //! sentence and exit code 1. It decides nothing about packs: the rules are `model::event`'s.
@@ -8,6 +8,7 @@ mod show;
 use crate::model::event::{EventPack, OrganizerKeys, Programme, RelayAddress, SignedPack, Table, plan, signed};
 use crate::proto::rng::Rng;
 use crate::proto::time::WallTime;
+use crate::proto::wire::table_advert::TablePlan;
 use crate::shell::picture::{Correction, Ground, MODULE_PX, Qr};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -34,7 +35,9 @@ const TALKS_PER_BUCKET: u16 = 20;
 A first event, in three steps:
   alcove event new --name 'Offline Days' --starts 2026-11-24 --ends 2026-11-26 --zone Europe/Berlin --tables 20
   alcove event show event.alcove
-  alcove event qr event.alcove --out event.png      # print it, put it into the mail with the tickets")]
+  alcove event qr event.alcove --out event.png      # print it, put it into the mail with the tickets
+And for a table with a beacon:
+  alcove event beacon event.alcove --table 12")]
 pub struct EventArgs {
     #[command(subcommand)]
     command: EventCommand,
@@ -46,6 +49,7 @@ enum EventCommand {
     Show(ShowArgs),
     Link(LinkArgs),
     Qr(QrArgs),
+    Beacon(BeaconArgs),
 }
 
 /// Describes an event, makes its keys and signs its pack.
@@ -152,6 +156,33 @@ struct QrArgs {
     place: PlaceArgs,
 }
 
+/// Writes what is flashed into the beacon of one table, beside its program.
+///
+/// A table's beacon tells attendees nearby which table it is, and carries a little of what is said there to those who come later, without
+/// being able to read it. The file holds the event's number, a key that reads the beacons' adverts and nothing else, a secret of this one
+/// device, which is drawn anew each time, and the table's number. Flash it into one device and delete it: two devices with one file would
+/// show the same names.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+For tables 1 to 20:
+  for n in $(seq 20); do alcove event beacon event.alcove --table $n --out table-$n.beacon; done
+
+The file: event 16 bytes, beacon key 32, secret 32, number 2 (high byte first). The firmware reads it with Table::from_bytes
+(firmware-sim/beacon).")]
+struct BeaconArgs {
+    /// The pack
+    file: PathBuf,
+    /// The number that stands on the table; it must be on the pack's plan
+    #[arg(long, value_name = "NUMBER")]
+    table: u16,
+    /// The file to write; table-NUMBER.beacon without it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    force: bool,
+}
+
 #[derive(Args, Debug)]
 struct PlaceArgs {
     /// Where the pack can be fetched: an https:// address, or a relay's as in `event new`. The code then holds this address and the
@@ -187,6 +218,7 @@ pub fn execute(args: EventArgs, wall: WallTime, rng: &mut Rng, out: &mut dyn Wri
         EventCommand::Show(args) => Ok(show::describe(&read_pack(&args.file)?, wall, out)?),
         EventCommand::Link(args) => Ok(writeln!(out, "{}", link(&read_pack(&args.file)?, &args.place)?)?),
         EventCommand::Qr(args) => qr(args, out),
+        EventCommand::Beacon(args) => beacon(args, rng, out),
     }
 }
 
@@ -297,6 +329,34 @@ fn qr(args: QrArgs, out: &mut dyn Write) -> Result<()> {
     // A phone resolves a module of 0.5 mm at arm's length.
     writeln!(out, "Print it at least {} cm wide, with its white border.", (side + 8).div_ceil(20))?;
     Ok(())
+}
+
+fn beacon(args: BeaconArgs, rng: &mut Rng, out: &mut dyn Write) -> Result<()> {
+    let signed = read_pack(&args.file)?;
+    let (pack, number) = (signed.pack(), args.table);
+    let plan = TablePlan::new(&pack.board_key, pack.tables.iter().map(|table| table.number));
+    let bytes = plan.flash(signed.event(), number, rng.bytes()).ok_or_else(|| off_plan(pack, number))?;
+    let path = args.out.unwrap_or_else(|| format!("table-{number}.beacon").into());
+    if !args.force && path.exists() {
+        bail!("{} exists already: replace it with --force, or write elsewhere with --out", path.display());
+    }
+    write_file(&path, &bytes[..], args.force)?;
+    writeln!(out, "{}: for the beacon of table {number} of {}", path.display(), pack.name)?;
+    writeln!(out, "Flash it into one device, then delete it: it holds that device's secret.")?;
+    Ok(())
+}
+
+fn off_plan(pack: &EventPack, number: u16) -> anyhow::Error {
+    match (pack.tables.first(), pack.tables.last()) {
+        (Some(first), Some(last)) => anyhow!(
+            "table {number} is not on the plan of {}: it has {} tables, from {} to {}",
+            pack.name,
+            pack.tables.len(),
+            first.number,
+            last.number
+        ),
+        _ => anyhow!("{} has no tables: describe them with --tables or --plan of `alcove event new`", pack.name),
+    }
 }
 
 fn read_pack(path: &Path) -> Result<SignedPack> {
