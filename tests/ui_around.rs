@@ -47,6 +47,16 @@ fn those_near_are_counted_by_how_strongly_they_are_heard_and_have_no_names() {
 }
 
 #[test]
+fn the_nearest_table_that_says_its_number_is_named() {
+    init();
+    let mut scene = alone(Some(true), Some(SHOWN));
+    scene.hear_stranger(0, Shower::Table, 5, Some(-40));
+    assert!(scene.on(0).says("1 table near"), "control: who has no number of ours has no name: {:?}", scene.on(0).texts());
+    scene.hear_table(0, 12, Some(-70));
+    assert!(scene.on(0).says("2 tables near, the nearest is 12"), "{:?}", scene.on(0).texts());
+}
+
+#[test]
 fn a_radio_that_measures_nothing_still_counts() {
     init();
     let mut scene = alone(Some(false), Some(SHOWN));

@@ -37,6 +37,15 @@ impl Scene {
         self.hear_bytes(person, advert.to_bytes(), rssi_dbm);
     }
 
+    /// One of them hears the beacon of a table of the event.
+    pub fn hear_table(&mut self, person: usize, number: u16, rssi_dbm: Option<i8>) {
+        let key = self.network.pack().pack().board_key.derive("alcove/1 table beacons", &[]);
+        let (id, [high, low]) = (EphemeralId([99; 6]), number.to_be_bytes());
+        let (mask, check) = (key.mac(&[&[0], &id.0]), key.mac(&[&[1], &id.0, &[high, low]]));
+        let hint = [high ^ mask[0], low ^ mask[1], check[0]];
+        self.hear_bytes(person, Advert { shower: Shower::Table, id, hint }.to_bytes(), rssi_dbm);
+    }
+
     fn hear_bytes(&mut self, person: usize, advert: [u8; ADVERT_BYTES], rssi_dbm: Option<i8>) {
         let heard = RadioEvent::Heard { advert: advert.to_vec(), rssi_dbm };
         self.network.with(person, |node| node.handle_input(Instant(0), Input::Radio(heard)));

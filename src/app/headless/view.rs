@@ -74,6 +74,7 @@ pub fn nearby(node: &Node, situation: &Situation) -> Value {
         "is_listening": near.is_some(),
         "attendees": BANDS.map(|(word, band)| (word, count(band))).into_iter().collect::<BTreeMap<_, _>>(),
         "tables": shown_by(Shower::Table),
+        "tables_named": near.iter().flatten().filter_map(table).collect::<Vec<_>>(),
         "kiosks": shown_by(Shower::Kiosk),
         "linked": all.clone().filter(|near| near.is_linked).count(),
         "members": all.clone().filter_map(|near| member(node, near)).collect::<Vec<_>>(),
@@ -84,8 +85,15 @@ fn member(node: &Node, near: &Near) -> Option<Value> {
     let Member { talk, seat } = near.member?;
     let room = node.talk(talk)?.room?;
     let persona = &room.seats.iter().find(|other| other.number == seat)?.persona;
-    let band = BANDS.iter().find(|(_, band)| *band == near.band)?.0;
-    Some(json!({ "talk": talk.to_string(), "seat": seat, "persona": persona, "band": band }))
+    Some(json!({ "talk": talk.to_string(), "seat": seat, "persona": persona, "band": band(near.band)? }))
+}
+
+fn table(near: &Near) -> Option<Value> {
+    Some(json!({ "number": near.table?, "band": band(near.band)? }))
+}
+
+fn band(of: Band) -> Option<&'static str> {
+    BANDS.iter().find(|(_, band)| *band == of).map(|(word, _)| *word)
 }
 
 /// A card on the board.

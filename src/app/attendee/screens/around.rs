@@ -46,6 +46,8 @@ impl Screens {
         around.set_far(in_band(Band::Far));
         around.set_unknown(in_band(Band::Unknown));
         around.set_tables(shown_by(Shower::Table));
+        // The strongest comes first.
+        around.set_table(heard.iter().find_map(|near| near.table).map_or(-1, i32::from));
         around.set_kiosks(shown_by(Shower::Kiosk));
         state.members.set(members(heard, &snapshot.talks));
         around.set_lan(lan);
