@@ -77,6 +77,13 @@ pub const RECONCILE_SLICE_MAX: u8 = 8;
 /// Up to this many neighbours get every parcel at once.
 pub const FORWARD_ALL_LINKS_MAX: usize = 6;
 
+/// What we made ourselves is told to one neighbour, and to the others so much later: by then they have it from others, or soon will.
+pub const FRESH_DELAY_MIN: Duration = Duration::from_millis(200);
+/// See [`FRESH_DELAY_MIN`]. A word is late by this much at most, where the first neighbour does not pass it on.
+pub const FRESH_DELAY_MAX: Duration = Duration::from_millis(600);
+/// So many wait at most: what a whole document takes. More is told to all at once.
+pub const FRESH_MAX: usize = 256;
+
 /// What a neighbour has brought counts half after this time: bursts pass, a flood does not.
 pub const CROWD_HALF_LIFE: Duration = Duration::from_secs(60);
 /// The same for cards, which stand for hours.

@@ -7,6 +7,9 @@
 //! The *crowd* of a parcel is the logarithm of how much its neighbour brought that was no more crowded. Each hop raises it and none
 //! lowers it, so that behind many hops, when everything comes over one link, a flood is still told from those who say little.
 
+mod fresh;
+mod reconcile;
+
 use super::config::{
     CARDS_HALF_LIFE, CARRIED_BYTES_MAX, CARRY_TIME_MAX, CROWD_HALF_LIFE, EAGER_CROWD_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX,
     OWN_CROWD_MAX, RECONCILE_ANSWER_BYTES_MAX, SEEN_MAX,
@@ -17,10 +20,9 @@ use super::shelf::{Shelf, Tag};
 use super::time::{Duration, Instant, WallTime};
 use super::wire::frame::{Control, Frame};
 use super::wire::parcel::{CROWD_MAX, Parcel};
+use fresh::Fresh;
 use reconcile::{Exchange, Round, ShortIds, Step};
 use std::collections::BTreeMap;
-
-mod reconcile;
 
 /// A frame for a neighbour.
 pub type Outgoing = (LinkId, Frame);
@@ -41,6 +43,7 @@ pub struct Mesh {
     places: BTreeMap<Source, Place>,
     seen: Shelf<ParcelId, ()>,
     carried: Shelf<ParcelId, Parcel>,
+    fresh: Fresh,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -73,6 +76,7 @@ impl Default for Mesh {
             places: BTreeMap::new(),
             seen: Shelf::new(SEEN_MAX),
             carried: Shelf::new(CARRIED_BYTES_MAX),
+            fresh: Fresh::default(),
         }
     }
 }
@@ -117,12 +121,16 @@ impl Mesh {
         gone.into_iter().for_each(|place| place.is_taken = false);
     }
 
-    /// Sends what this node made itself to everybody.
+    /// Sends what this node made itself to one neighbour, and with [`Mesh::tick`] to the others.
     pub fn originate(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, parcel: Parcel) -> Vec<Outgoing> {
         let parcel = parcel.in_crowd(rng.below(u64::from(OWN_CROWD_MAX) + 1) as u8);
-        match self.admit(now, wall, &parcel, Source::Here) {
-            true => self.pass_on(rng, &parcel, None),
-            false => Vec::new(),
+        if !self.admit(now, wall, &parcel, Source::Here) {
+            return Vec::new();
+        }
+        let links: Vec<_> = self.neighbours.keys().copied().collect();
+        match self.fresh.first(rng, now, &parcel, &links) {
+            Some(first) => vec![(first, Frame::Parcel(parcel))],
+            None => self.pass_on(rng, &parcel, None),
         }
     }
 
@@ -176,21 +184,27 @@ impl Mesh {
         }
     }
 
-    /// Drops what is over and, now and then, tells each neighbour what is carried.
+    /// Drops what is over, tells the others what one was told, and, now and then, tells each neighbour what is carried.
     pub fn tick(&mut self, rng: &mut Rng, now: Instant) -> Vec<Outgoing> {
         self.seen.expire(now.0);
         self.carried.expire(now.0);
 
+        let mut frames = Vec::new();
+        while let Some((told, parcel)) = self.fresh.take_due(now) {
+            frames.extend(self.pass_on(rng, &parcel, Some(told)));
+        }
         let due = self.neighbours.iter().filter(|(_, neighbour)| neighbour.exchange.next_round <= now);
         let due: Vec<_> = due.map(|(link, _)| *link).collect();
-        due.into_iter().flat_map(|link| self.begin(rng, now, link)).collect()
+        frames.extend(due.into_iter().flat_map(|link| self.begin(rng, now, link)));
+        frames
     }
 
     /// When [`Mesh::tick`] has something to do next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let reconcile = self.neighbours.values().map(|neighbour| neighbour.exchange.next_round).min();
         // What is carried is dropped with the next reconciliation or at the latest when it is over.
-        reconcile.into_iter().chain(self.carried.next_end().map(Instant)).min()
+        let ends = self.carried.next_end().map(Instant);
+        [reconcile, ends, self.fresh.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Whether the parcel is new and may be kept in mind; carries it if it may be carried.
