@@ -6,6 +6,7 @@ pub mod disk;
 pub mod failure;
 pub mod hostile;
 pub mod intruder;
+pub mod linker;
 pub mod network;
 pub mod onlooker;
 pub mod phone;
