@@ -14,11 +14,10 @@ use alcove::proto::job;
 use alcove::proto::link::{Heard, Link};
 use alcove::proto::node::Node;
 use alcove::proto::rng::Rng;
-use alcove::proto::secret::hash16;
 use alcove::proto::time::{Duration, Instant, WallTime};
 use alcove::proto::wire::advert::{Advert, Shower};
 use alcove::proto::wire::frame::{Control, Frame};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Between two moments at which an advert may be heard.
 const ROUND: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(8));
@@ -68,8 +67,6 @@ struct End {
     twin: LinkId,
     heard_until: Instant,
     noise: Option<Link>,
-    /// Short ids that come in several frames.
-    have: Vec<[u8; 8]>,
 }
 
 /// The hall.
@@ -271,7 +268,6 @@ impl Arena {
         let seen = &mut self.sightings.ids[number];
         (seen.ended, seen.life) = (Some(self.now), self.now.since(seen.began));
         self.shown.remove(&self.true_ids[number]);
-        self.recognise(number);
         let gone: Vec<_> = self.links.iter().filter(|(_, end)| end.phone == Some(phone)).map(|(link, _)| *link).collect();
         gone.into_iter().for_each(|link| self.close(link));
     }
@@ -313,7 +309,7 @@ impl Arena {
     fn open(&mut self, from: (Option<usize>, usize), to: (Option<usize>, usize)) -> (LinkId, LinkId) {
         let (mine, theirs) = (LinkId(self.next_link), LinkId(self.next_link + 1));
         self.next_link += 2;
-        let end = |(phone, number), twin| End { phone, number, twin, heard_until: Instant(0), noise: None, have: Vec::new() };
+        let end = |(phone, number), twin| End { phone, number, twin, heard_until: Instant(0), noise: None };
         self.links.insert(mine, end(from, theirs));
         self.links.insert(theirs, end(to, mine));
         (mine, theirs)
@@ -375,12 +371,17 @@ impl Arena {
         cells.into_iter().for_each(|cells| self.transmit(link, cells));
     }
 
+    /// The neighbour notes what one carries: reconciliation tells all of it to whoever asks.
     fn ask(&mut self, link: LinkId) {
-        if self.links.contains_key(&link) {
-            let fingerprint = self.rng.bytes();
-            self.say(link, Control::Carrying { fingerprint });
-            self.schedule(self.now + ASK_PAUSE, Happening::Ask { link });
+        let Some(number) = self.links.get(&link).map(|end| end.number) else { return };
+        let device = self.sightings.ids[number].device;
+        let known = self.devices[device].node.carried().filter_map(|id| self.sightings.known(id)).collect();
+        let contact = &mut self.sightings.ids[number].contact;
+        contact.last_set = Some((self.now, known));
+        if contact.first_set.is_none() {
+            contact.first_set.clone_from(&contact.last_set);
         }
+        self.schedule(self.now + ASK_PAUSE, Happening::Ask { link });
     }
 
     /// The neighbour takes what comes.
@@ -388,13 +389,12 @@ impl Arena {
         let Some(end) = self.links.get_mut(&link) else { return };
         let (number, Some(noise)) = (end.number, &mut end.noise) else { return };
         let heard = noise.receive(&mut self.rng, bytes, &[]).expect("an honest phone keeps the link's rules");
-        let salt = noise.handshake_hash();
         for heard in heard {
             match heard {
                 Heard::Reply(bytes) => self.schedule(self.now, Happening::Reply { link, bytes }),
                 Heard::Up { .. } => {
                     let contact = &mut self.sightings.ids[number].contact;
-                    (contact.up, contact.salt) = (Some(self.now), salt.unwrap_or_default());
+                    contact.up = Some(self.now);
                     let id = EphemeralId(self.rng.bytes());
                     self.say(link, Control::Introduction { id });
                     self.ask(link);
@@ -413,44 +413,12 @@ impl Arena {
                         Brought { at: self.now, parcel: parcel_number, hops: travel.hops, crowd: parcel.crowd(), is_first };
                     self.sightings.ids[number].contact.brought.push(brought);
                 }
-                Heard::Frame(Frame::Control(Control::Carrying { .. })) => {
+                Heard::Frame(Frame::Control(Control::Carrying { first: 0, .. })) => {
                     self.sightings.ids[number].contact.asks.push(self.now);
                 }
-                Heard::Frame(Frame::Control(Control::Have { short_ids, last })) => self.told(link, short_ids, last),
                 Heard::Frame(Frame::Control(_)) => {}
             }
         }
-    }
-
-    /// Somebody said what it carries: which parcels that are, the neighbour finds with the link's salt.
-    fn told(&mut self, link: LinkId, short_ids: Vec<[u8; 8]>, last: bool) {
-        let Some(end) = self.links.get_mut(&link) else { return };
-        end.have.extend(short_ids);
-        if !last {
-            return;
-        }
-        let (have, number) = (std::mem::take(&mut end.have), end.number);
-        let contact = &mut self.sightings.ids[number].contact;
-        let is_first = contact.said.is_none();
-        contact.said = Some((self.now, have));
-        if is_first {
-            self.recognise(number);
-            let contact = &mut self.sightings.ids[number].contact;
-            contact.first_set = contact.last_set.clone();
-        }
-    }
-
-    /// Which parcels an id said last that it carries: the neighbour finds them with the link's salt.
-    fn recognise(&mut self, number: usize) {
-        let Some((at, have)) = self.sightings.ids[number].contact.said.clone() else { return };
-        let (salt, have) = (self.sightings.ids[number].contact.salt, BTreeSet::from_iter(have));
-        let is_among = |parcel: &Passed| {
-            let hash = hash16("alcove/1 short id", &[&salt, &parcel.id.0]);
-            !parcel.is_ephemeral && hash.first_chunk().is_some_and(|short| have.contains(short))
-        };
-        let known = self.sightings.parcels.iter().enumerate().filter(|(_, parcel)| is_among(parcel));
-        let set = known.map(|(parcel, _)| parcel).collect();
-        self.sightings.ids[number].contact.last_set = Some((at, set));
     }
 
     fn schedule(&mut self, at: Instant, happening: Happening) {

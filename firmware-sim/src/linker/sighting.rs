@@ -53,14 +53,10 @@ pub struct Contact {
     pub asked: Instant,
     /// See `asked`.
     pub up: Option<Instant>,
-    /// The link's handshake hash.
-    pub salt: [u8; 32],
     /// What it said first that it carries, and when: parcels by number.
     pub first_set: Option<(Instant, BTreeSet<usize>)>,
     /// And last.
     pub last_set: Option<(Instant, BTreeSet<usize>)>,
-    /// The short ids that it said last.
-    pub said: Option<(Instant, Vec<[u8; 8]>)>,
     /// When it last and first asked by itself whether anything is missing, after the first word.
     pub asks: Vec<Instant>,
     /// What it brought, in order.
@@ -98,6 +94,11 @@ pub struct Passed {
 }
 
 impl Sightings {
+    /// The number of a parcel that somebody has brought.
+    pub fn known(&self, id: ParcelId) -> Option<usize> {
+        self.numbers.get(&id).copied()
+    }
+
     /// The number of a parcel that was brought now, and whether it is new.
     pub fn number(&mut self, id: ParcelId, passed: impl FnOnce() -> Passed) -> (usize, bool) {
         let next = self.parcels.len();

@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::proto::board::{Pattern, Terms};
-use crate::proto::id::{CardId, LinkId, SeatId, TalkId};
+use crate::proto::id::{CardId, LinkId, ParcelId, SeatId, TalkId};
 use crate::proto::notes;
 use crate::proto::notes::exchange::Notes;
 use crate::proto::talk::attendance::Contact;
@@ -12,6 +12,7 @@ use crate::proto::talk::persona;
 use crate::proto::talk::roster::Standing;
 use crate::proto::talk::seats::Errand;
 use crate::proto::talk::{Stage, room};
+use crate::proto::wire::parcel::Parcel;
 
 /// A card on the board.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -295,6 +296,11 @@ impl Node {
             waiting: notes.waiting(),
             previews: previews.collect(),
         })
+    }
+
+    /// The parcels that are carried: what reconciliation tells to each neighbour.
+    pub fn carried(&self) -> impl Iterator<Item = ParcelId> {
+        self.mesh.carried_parcels().map(Parcel::id)
     }
 
     /// What remains of talks that are over.
