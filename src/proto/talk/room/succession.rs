@@ -171,9 +171,10 @@ impl Room {
             self.meta.succession.grants.insert(self.meta.me, grant);
             self.persist(cx);
             self.post_step(cx, &Step::Ask { ballot });
-            // Seats that have not followed to this term read what is said in the epochs where they stayed.
+            // Seats that have not followed to this term, or were let in and never came, read what is said in the epochs where they stayed.
             let electors = self.electors(ballot.after, &[]);
-            if self.meta.roster.sitting().any(|(number, _)| !electors.contains(&number)) {
+            let has_followed = |number: &SeatNumber| electors.contains(number) && !self.meta.succession.behind.contains(number);
+            if self.meta.roster.sitting().any(|(number, _)| !has_followed(&number)) {
                 let stayed: Vec<_> = self.meta.epochs.before_term(ballot.after.0, ballot.after).map(Epoch::keys).collect();
                 for keys in stayed.into_iter().filter(|keys| *keys != self.keys_at(ballot.after)) {
                     let post = Post::new(&keys, &Message::Step(Step::Ask { ballot }));
