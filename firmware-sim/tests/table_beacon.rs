@@ -287,7 +287,7 @@ fn a_table_of_another_event_and_one_that_is_not_on_the_plan_are_counted_and_neit
 #[test]
 fn a_record_of_a_table_that_was_here_names_nothing_later() {
     let mut network = Network::new(8, 2);
-    let mut table = Table::new(&mut network);
+    let table = Table::new(&mut network);
     switch_radio_on(&mut network, 0);
     switch_radio_on(&mut network, 1);
     let record = table.board.advert().expect("it shows something");
