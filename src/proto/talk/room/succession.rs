@@ -222,11 +222,13 @@ impl Room {
         };
     }
 
-    /// Whether nobody is here who comes before us. Whoever has not followed to this term cannot lead on from it.
+    /// Whether nobody is here who comes before us. Whoever has not followed to this term cannot lead on from it, and whoever is to be
+    /// removed will not do it.
     fn is_first_in_line(&self, now: Instant) -> bool {
         let electors = self.electors(self.place_in_chain(), &[]);
-        let is_behind = |number: SeatNumber| self.meta.succession.behind.contains(&number);
-        let here = |number: SeatNumber| self.attendance.is_here(number, now, CHAIR_SILENCE_MAX) && !is_behind(number);
+        let leads =
+            |number: SeatNumber| !self.meta.succession.behind.contains(&number) && !self.meta.roster.is_removal_agreed(number);
+        let here = |number: SeatNumber| self.attendance.is_here(number, now, CHAIR_SILENCE_MAX) && leads(number);
         !electors.into_iter().any(|number| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
