@@ -4,7 +4,7 @@
 //! The laptop has one link; a second run gives it four, to four phones, as if it were four devices.
 
 use alcove::proto::board::{Board, Card, Content, Pattern, Terms};
-use alcove::proto::config::CARDS_MAX;
+use alcove::proto::config::{CARDS_MAX, FRESH_DELAY_MAX};
 use alcove::proto::cx::Post;
 use alcove::proto::id::{CardId, LinkId, SeatId, TalkId, WriteName};
 use alcove::proto::mesh::{Kind, Mesh};
@@ -219,7 +219,9 @@ fn honest_notes_keep_flowing_when_a_fifth_of_the_phones_is_hostile() {
             "seed {seed}: delivered {} % within {:?} (p95), in peace {} % within {:?}",
             war.delivered_percent, war.p95, peace.delivered_percent, peace.p95
         );
-        assert!(war.delivered_percent == 100 && war.p95 <= peace.p95 * 3 + Duration::from_millis(100));
+        // A hostile neighbour that is told first keeps a word to itself, and the others are told a moment later.
+        let patience = peace.p95 * 3 + Duration::from_millis(100) + FRESH_DELAY_MAX;
+        assert!(war.delivered_percent == 100 && war.p95 <= patience);
     }
 }
 

@@ -93,6 +93,7 @@ fn parcels_of_an_epoch_that_is_over_are_opened_once_and_a_removed_seat_gets_no_f
         network.with(phone, |node| node.remove(talks[phone], outcast)).unwrap();
     }
     assert!(network.run_until(S(30), |n| (0..3).all(|p| room(n, p, talks[p]).epoch == 2)), "control: another epoch");
+    network.run(S(2));
     let before: Vec<_> =
         (0..3).map(|phone| (said(&network, phone, talks[phone]), room(&network, phone, talks[phone]).heads)).collect();
     (0..3).for_each(|phone| network.restart(phone));
