@@ -31,7 +31,7 @@ fn doubt(verdict: &Verdict) -> f64 {
 
 /// What is found with one protection less.
 fn without(weakness: Weakness, sightings: &Sightings, features: &[Feature]) -> Verdict {
-    let verdict = Linker::new(&weakness.of(sightings), features, Linker::gap_min()).guess(features);
+    let verdict = Linker::new(&weakness.of(sightings), features).guess(features);
     show(&format!("{weakness:?}"), verdict);
     verdict
 }
@@ -46,7 +46,7 @@ fn nobody_who_watches_knows_which_id_follows_which_and_each_protection_is_needed
     let sightings = play(setting);
     eprintln!("{setting:?}: {} ids, {} parcels", sightings.ids.len(), sightings.parcels.len());
     let all: Vec<Feature> = PASSIVE.into_iter().chain(NEIGHBOUR).collect();
-    let mut linker = Linker::new(&sightings, &all, Linker::gap_min());
+    let mut linker = Linker::new(&sightings, &all);
     for feature in &all {
         show(&format!("{feature:?}"), linker.guess(&[*feature]));
     }
@@ -82,19 +82,12 @@ fn drawn() -> Sightings {
 #[test]
 fn ids_that_are_drawn_each_for_itself_are_linked_as_often_as_chance_does_and_what_a_device_keeps_is_found() {
     let sightings = drawn();
-    let verdict = Linker::new(&sightings, &PASSIVE, Linker::gap_min()).guess(&PASSIVE);
+    let verdict = Linker::new(&sightings, &PASSIVE).guess(&PASSIVE);
     show("drawn", verdict);
     assert!(verdict.decisions > 500 && verdict.ratio() <= RATIO_MAX, "{verdict:?}");
-    let kept = [
-        Weakness::AddressKept,
-        Weakness::IdKept,
-        Weakness::IdCounted,
-        Weakness::HintKept,
-        Weakness::IntervalKept,
-        Weakness::LifeKept,
-        Weakness::GapKept,
-    ];
-    for weakness in kept {
+    // Nobody brings anything here, over whatever links.
+    let brings = |weakness: &Weakness| matches!(weakness, Weakness::LinksKept | Weakness::HopsKept | Weakness::SizeKept);
+    for weakness in Weakness::ALL.into_iter().filter(|weakness| !brings(weakness)) {
         let weak = without(weakness, &sightings, &PASSIVE);
         assert!(weak.ratio() > RATIO_MAX + doubt(&weak), "{weakness:?}: {weak:?}");
     }

@@ -155,16 +155,22 @@ fn parted(seed: u64) -> (Network, Vec<TalkId>) {
     (network, talks)
 }
 
+/// The first of the two has left a note at a table, and that was so long ago.
+fn note_left(seed: u64, ago: Duration) -> (Network, Vec<TalkId>, Table) {
+    let (mut network, talks) = parted(seed);
+    let mut table = Table::new(&mut network);
+    table.welcome(&mut network, 0);
+    write(&mut network, 0, talks[0], "Back at four.");
+    table.run(&mut network, S(5));
+    table.part(&mut network, 0);
+    table.run(&mut network, ago);
+    (network, talks, table)
+}
+
 #[test]
 fn a_note_left_at_a_table_is_read_by_the_other_who_comes_an_hour_later() {
     for seed in 1..=8 {
-        let (mut network, talks) = parted(seed);
-        let mut table = Table::new(&mut network);
-        table.welcome(&mut network, 0);
-        write(&mut network, 0, talks[0], "Back at four.");
-        table.run(&mut network, S(5));
-        table.part(&mut network, 0);
-        table.run(&mut network, S(3_600));
+        let (mut network, talks, mut table) = note_left(seed, S(3_600));
         assert_eq!(text(&network, 1, talks[1]), "", "control: nothing came any other way");
         table.welcome(&mut network, 1);
         let shown = table.board.advert();
@@ -215,13 +221,7 @@ fn who_holds_the_pack_reads_the_tables_number_and_nobody_else_does() {
 #[test]
 fn a_phone_names_the_table_that_it_sits_at_and_has_what_was_said_there_within_seconds() {
     for seed in 1..=8 {
-        let (mut network, talks) = parted(seed);
-        let mut table = Table::new(&mut network);
-        table.welcome(&mut network, 0);
-        write(&mut network, 0, talks[0], "Back at four.");
-        table.run(&mut network, S(5));
-        table.part(&mut network, 0);
-        table.run(&mut network, S(1_800));
+        let (mut network, talks, mut table) = note_left(seed, S(1_800));
         switch_radio_on(&mut network, 1);
         while table.board.advert().is_none() {
             table.run(&mut network, S(1));

@@ -230,9 +230,7 @@ fn new(args: NewArgs, rng: &mut Rng, out: &mut dyn Write) -> Result<()> {
             key_path.display()
         );
     }
-    if !args.force && pack_path.exists() {
-        bail!("{} exists already: replace it with --force, or write elsewhere with --out", pack_path.display());
-    }
+    spare(&pack_path, args.force)?;
     let keys = match &args.keys {
         Some(path) => read_keys(path)?,
         None => OrganizerKeys::new(rng),
@@ -337,9 +335,7 @@ fn beacon(args: BeaconArgs, rng: &mut Rng, out: &mut dyn Write) -> Result<()> {
     let plan = TablePlan::new(&pack.board_key, pack.tables.iter().map(|table| table.number));
     let bytes = plan.flash(signed.event(), number, rng.bytes()).ok_or_else(|| off_plan(pack, number))?;
     let path = args.out.unwrap_or_else(|| format!("table-{number}.beacon").into());
-    if !args.force && path.exists() {
-        bail!("{} exists already: replace it with --force, or write elsewhere with --out", path.display());
-    }
+    spare(&path, args.force)?;
     write_file(&path, &bytes[..], args.force)?;
     writeln!(out, "{}: for the beacon of table {number} of {}", path.display(), pack.name)?;
     writeln!(out, "Flash it into one device, then delete it: it holds that device's secret.")?;
@@ -383,6 +379,14 @@ fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>> {
 }
 
 /// Writes a file that its owner alone may read. One that exists is replaced only if `force`, and then in one step.
+/// What is there is replaced only on demand.
+fn spare(path: &Path, force: bool) -> Result<()> {
+    if !force && path.exists() {
+        bail!("{} exists already: replace it with --force, or write elsewhere with --out", path.display());
+    }
+    Ok(())
+}
+
 fn write_file(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

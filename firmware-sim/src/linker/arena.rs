@@ -80,8 +80,6 @@ pub struct Arena {
     links: BTreeMap<LinkId, End>,
     next_link: u64,
     shown: BTreeMap<EphemeralId, usize>,
-    /// What the phones call themselves, whatever the watchers are shown.
-    true_ids: Vec<EphemeralId>,
     people: Option<People>,
     sightings: Sightings,
 }
@@ -127,7 +125,6 @@ impl Arena {
             links: BTreeMap::new(),
             next_link: 1,
             shown: BTreeMap::new(),
-            true_ids: Vec::new(),
             people,
             sightings: Sightings::default(),
         };
@@ -244,7 +241,6 @@ impl Arena {
         let Some(advert) = Advert::from_bytes(advert) else { return };
         let number = self.sightings.ids.len();
         self.shown.insert(advert.id, number);
-        self.true_ids.push(advert.id);
         let seen = Sighted {
             device: phone,
             began: self.now,
@@ -267,7 +263,7 @@ impl Arena {
         let Some(number) = self.devices[phone].shows.take() else { return };
         let seen = &mut self.sightings.ids[number];
         (seen.ended, seen.life) = (Some(self.now), self.now.since(seen.began));
-        self.shown.remove(&self.true_ids[number]);
+        self.shown.remove(&EphemeralId(seen.id));
         let gone: Vec<_> = self.links.iter().filter(|(_, end)| end.phone == Some(phone)).map(|(link, _)| *link).collect();
         gone.into_iter().for_each(|link| self.close(link));
     }
@@ -279,7 +275,7 @@ impl Arena {
         if self.devices[device].shows != Some(number) {
             return;
         }
-        let advert = Advert { shower: Shower::Attendee, id: self.true_ids[number], hint: seen.hint }.to_bytes();
+        let advert = Advert { shower: Shower::Attendee, id: EphemeralId(seen.id), hint: seen.hint }.to_bytes();
         for _ in 0..HEARERS {
             let phone = self.rng.below(self.devices.len() as u64) as usize;
             let percent = self.devices[phone].duty_percent;
@@ -294,8 +290,7 @@ impl Arena {
 
     fn connected(&mut self, number: usize, by: usize) {
         let seen = &self.sightings.ids[number];
-        let to = seen.device;
-        let id = self.true_ids[number];
+        let (to, id) = (seen.device, EphemeralId(seen.id));
         let (Some(own), true) = (self.devices[by].shows, self.devices[to].shows == Some(number)) else {
             return self.tell(by, Input::Radio(RadioEvent::OutOfReach { id }));
         };

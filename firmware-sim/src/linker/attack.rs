@@ -72,8 +72,8 @@ pub struct Linker {
 }
 
 impl Linker {
-    /// Looks at everything; `gap_min` is the shortest silence that is kept.
-    pub fn new(sightings: &Sightings, features: &[Feature], gap_min: Duration) -> Linker {
+    /// Looks at everything.
+    pub fn new(sightings: &Sightings, features: &[Feature]) -> Linker {
         let ids = &sightings.ids;
         let until = ids.iter().filter_map(|id| id.ended).max().unwrap_or_default();
         let middle = Instant(SETTLED.0.midpoint(until.0));
@@ -82,7 +82,7 @@ impl Linker {
             let Some(ended) = old.ended.filter(|ended| *ended >= SETTLED) else { continue };
             let may_follow = |new: usize| {
                 let gap = ids[new].began.since(ended);
-                ids[new].ended.is_some() && ids[new].began >= ended && (gap_min..=SILENT_GAP_MAX + SLACK).contains(&gap)
+                ids[new].ended.is_some() && ids[new].began >= ended && (SILENT_GAP_MIN..=SILENT_GAP_MAX + SLACK).contains(&gap)
             };
             let candidates: Vec<_> = (0..ids.len()).filter(|new| *new != number && may_follow(*new)).collect();
             let Some(truth) = candidates.iter().position(|new| ids[*new].device == old.device) else { continue };
@@ -91,11 +91,6 @@ impl Linker {
             decisions.push(Decision { candidates, truth, is_lesson: ended < middle, values });
         }
         Linker { decisions, rng: Rng::new([5; 32]) }
-    }
-
-    /// The shortest silence that the protocol allows.
-    pub fn gap_min() -> Duration {
-        SILENT_GAP_MIN
     }
 
     /// Each id for itself.

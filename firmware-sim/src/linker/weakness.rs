@@ -1,6 +1,6 @@
 //! Takes one protection away, in what the watchers have noted: what they would have noted of a product that lacks it.
 
-use super::sighting::{Brought, Sightings};
+use super::sighting::Sightings;
 use alcove::proto::time::Duration;
 use std::collections::BTreeMap;
 
@@ -76,8 +76,8 @@ impl Weakness {
                 first.for_each(|brought| brought.hops = 5 + (kind % 3) as u8);
             }
             Weakness::SizeKept => {
-                let first: Vec<_> = weak.ids[number].contact.brought.iter().filter(|brought| brought.is_first).copied().collect();
-                first.iter().for_each(|brought| weak.parcels[brought.parcel].bytes += 256 * (kind % 2));
+                let first = weak.ids[number].contact.brought.iter().filter(|brought| brought.is_first);
+                first.for_each(|brought| weak.parcels[brought.parcel].bytes += 256 * (kind % 2));
             }
             _ => {}
         }
@@ -85,21 +85,21 @@ impl Weakness {
 
     /// What an id has of the one before it.
     fn kept(self, weak: &mut Sightings, before: usize, number: usize, kind: usize) {
-        let (then, together) = {
-            let brought: Vec<Brought> = weak.ids[number].contact.brought.iter().take(TOGETHER).copied().collect();
-            ((weak.ids[before].address, weak.ids[before].id, weak.ids[before].hint, weak.ids[before].ended), brought)
-        };
-        let now = &mut weak.ids[number];
+        let (earlier, later) = weak.ids.split_at_mut(number);
+        let (before, now) = (&mut earlier[before], &mut later[0]);
         match self {
-            Weakness::AddressKept => now.address = then.0,
-            Weakness::IdKept => now.id = then.1,
+            Weakness::AddressKept => now.address = before.address,
+            Weakness::IdKept => now.id = before.id,
             Weakness::IdCounted => {
-                let next = u64::from_be_bytes([0, 0, then.1[0], then.1[1], then.1[2], then.1[3], then.1[4], then.1[5]]) + 1;
+                let [a, b, c, d, e, f] = before.id;
+                let next = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) + 1;
                 now.id.copy_from_slice(&next.to_be_bytes()[2..]);
             }
-            Weakness::HintKept => now.hint = then.2,
-            Weakness::GapKept => now.began = then.3.unwrap_or(now.began) + Duration::from_millis(2_000 + 1_000 * kind as u64),
-            Weakness::LinksKept => weak.ids[before].contact.brought.extend(together),
+            Weakness::HintKept => now.hint = before.hint,
+            Weakness::GapKept => {
+                now.began = before.ended.unwrap_or(now.began) + Duration::from_millis(2_000 + 1_000 * kind as u64);
+            }
+            Weakness::LinksKept => before.contact.brought.extend(now.contact.brought.iter().take(TOGETHER)),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What this node made itself, told to one neighbour and in a moment to the others: whoever has links to many cannot tell who said
 //! something by who says it first (a single hop of the stem of Dandelion, BIP 156).
 //!
-//! Laws: every neighbour is given it within [`FRESH_DELAY_MAX`], whatever the first one does with it; so few neighbours that none could
+//! Laws: it is passed on to the others within [`FRESH_DELAY_MAX`], whatever the first one does with it; so few neighbours that none could
 //! be told apart, and what goes to the neighbours alone, wait for nothing; what waits is bounded.
 
 use crate::proto::config::{FRESH_DELAY_MAX, FRESH_DELAY_MIN, FRESH_MAX};

@@ -214,7 +214,7 @@ impl Room {
         !sits || now.since(self.attendance.silent_since(chair)) > patience
     }
 
-    /// A seat was heard in this term.
+    /// A seat says which term it is in.
     pub(super) fn note_term(&mut self, seat: SeatNumber, term: u32) {
         match term < self.meta.term {
             true => self.meta.succession.behind.insert(seat),
