@@ -4,6 +4,8 @@ pub use std::time::Duration;
 
 /// One cell on a link: 244 bytes fill one BLE packet at ATT MTU 247.
 pub const CELL_BYTES: usize = 244;
+/// Cells of a link by radio that may be there before one that precedes them: as many as a frame has. BlueZ was seen to let five overtake.
+pub const EARLY_CELLS_MAX: usize = 16;
 /// Service data of an advert: what BlueZ lets through under a 128-bit UUID, beside the flags.
 pub const ADVERT_BYTES: usize = 10;
 /// What a cell carries: 244 minus the AEAD tag (16) and the cell's header (4).

@@ -3,9 +3,9 @@
 //! Patterns (Noise rev. 34, through `snow`): `XKpsk0` towards the one who shows a handoff code, `NN` between all others; 25519,
 //! ChaChaPoly, BLAKE2s. Handshake messages are padded to a cell, so that an observer sees cells of 244 bytes from the first byte on.
 //! Laws: nothing that identifies anybody leaves before the handshake is over; a one-time secret opens one handshake; memory per link
-//! is one cell and one frame; a link with a fault is closed by its owner.
+//! is one cell and one frame, by radio the cells that are early, too; a link with a fault is closed by its owner.
 
-use super::config::{CELL_BYTES, PARCEL_LARGE_BYTES};
+use super::config::{CELL_BYTES, EARLY_CELLS_MAX, PARCEL_LARGE_BYTES};
 use super::error::Fault;
 use super::rng::Rng;
 use super::secret::{Key, hash};
@@ -63,6 +63,8 @@ pub struct Link {
     state: State,
     event: Vec<u8>,
     pending: Vec<u8>,
+    /// Cells that may wait for one before them: none where bytes keep their order.
+    early_max: usize,
     /// We opened it, so the first word is ours.
     pub is_initiator: bool,
     /// When it came up or began to shake hands.
@@ -80,6 +82,8 @@ enum State {
         noise: Box<TransportState>,
         hash: [u8; 32],
         reader: FrameReader,
+        /// What has come and does not open yet.
+        early: Vec<Vec<u8>>,
         /// The other side has shown that it holds the keys: who answers NN knows it only by the first cell.
         is_proven: bool,
     },
@@ -106,12 +110,18 @@ impl Link {
         let first = padded(rng, |buffer| noise.write_message(&[], buffer))
             .expect("the first message of a handshake needs nothing from the peer");
         let state = State::Handshaking { noise: Box::new(noise), burns: None };
-        (Link { state, event: event.to_vec(), pending: Vec::new(), is_initiator: true, since: now }, first)
+        (Link { state, event: event.to_vec(), pending: Vec::new(), early_max: 0, is_initiator: true, since: now }, first)
     }
 
     /// Waits for a neighbour's first cell.
     pub fn accept(now: Instant, event: &[u8]) -> Link {
-        Link { state: State::Listening, event: event.to_vec(), pending: Vec::new(), is_initiator: false, since: now }
+        Link { state: State::Listening, event: event.to_vec(), pending: Vec::new(), early_max: 0, is_initiator: false, since: now }
+    }
+
+    /// The same by radio, where one cell may overtake another: a connection's Enhanced ATT bearers (Bluetooth Core 5.2, vol. 3 part F) keep
+    /// no order between them. After the handshake early cells wait for those before them, at most [`EARLY_CELLS_MAX`].
+    pub fn in_any_order(self) -> Link {
+        Link { early_max: EARLY_CELLS_MAX, ..self }
     }
 
     /// Whether the handshake is over.
@@ -182,16 +192,22 @@ impl Link {
                 }
                 self.advance(*noise, burns, false, heard)
             }
-            State::Up { mut noise, hash, mut reader, is_proven } => {
+            State::Up { mut noise, hash, mut reader, mut early, mut is_proven } => {
+                early.push(cell.to_vec());
                 let mut plain = [0; CELL_PLAIN_BYTES];
-                noise.read_message(cell, &mut plain).map_err(|_| Fault::Forged("cell"))?;
-                if !is_proven {
-                    heard.push(Heard::Up { burned: None });
+                while let Some(next) = early.iter().position(|cell| noise.read_message(cell, &mut plain).is_ok()) {
+                    early.swap_remove(next);
+                    if !std::mem::replace(&mut is_proven, true) {
+                        heard.push(Heard::Up { burned: None });
+                    }
+                    if let Some(frame) = reader.take(&plain)? {
+                        heard.push(Heard::Frame(frame));
+                    }
                 }
-                if let Some(frame) = reader.take(&plain)? {
-                    heard.push(Heard::Frame(frame));
+                if early.len() > self.early_max {
+                    return Err(Fault::Forged("cell"));
                 }
-                self.state = State::Up { noise, hash, reader, is_proven: true };
+                self.state = State::Up { noise, hash, reader, early, is_proven };
                 Ok(())
             }
             State::Dead => Err(Fault::OutOfPlace("cell")),
@@ -239,7 +255,7 @@ impl Link {
         let hash = hash("alcove/1 handshake", &[noise.get_handshake_hash()]);
         let noise = noise.into_transport_mode().map_err(|_| Fault::Forged("handshake"))?;
         let is_proven = burns.is_some() || !answers;
-        self.state = State::Up { noise: Box::new(noise), hash, reader: FrameReader::default(), is_proven };
+        self.state = State::Up { noise: Box::new(noise), hash, reader: FrameReader::default(), early: Vec::new(), is_proven };
         if is_proven {
             heard.push(Heard::Up { burned: burns });
         }
@@ -416,5 +432,57 @@ mod tests {
         cells[100] ^= 1;
         assert!(alice.receive(rng, &cells, &[]).is_err());
         assert!(alice.receive(rng, &cells, &[]).is_err(), "a dead link stays dead");
+    }
+
+    /// Two ends of a link that is up, the second one's as `end` makes it, and the cells of some frames from the first.
+    fn with_cells(end: fn(Link) -> Link) -> (Link, Vec<Vec<u8>>, Vec<Frame>) {
+        let (mut alice, bob, _) = run(None, &[], (b"event", b"event")).unwrap();
+        let lacking =
+            |n: u8| Frame::Control(Control::Lacking { round: [n; 4], short_ids: Some(vec![[n; 3]; 200 * usize::from(n)]) });
+        let frames: Vec<_> = (0..6).map(lacking).collect();
+        let cells = frames.iter().flat_map(|frame| alice.send(frame).unwrap()).collect::<Vec<_>>();
+        (end(bob), cells.chunks(CELL_BYTES).map(<[u8]>::to_vec).collect(), frames)
+    }
+
+    fn hears(link: &mut Link, cells: &[Vec<u8>]) -> Result<Vec<Frame>, Fault> {
+        let rng = &mut Rng::new([5; 32]);
+        let mut frames = Vec::new();
+        for cell in cells {
+            frames.extend(link.receive(rng, cell, &[])?.into_iter().filter_map(|heard| match heard {
+                Heard::Frame(frame) => Some(frame),
+                Heard::Reply(_) | Heard::Up { .. } => None,
+            }));
+        }
+        Ok(frames)
+    }
+
+    #[test]
+    fn by_radio_frames_arrive_in_order_though_their_cells_overtake_each_other() {
+        let (mut bob, mut cells, frames) = with_cells(Link::in_any_order);
+        cells.chunks_mut(EARLY_CELLS_MAX + 1).for_each(<[_]>::reverse);
+        assert_eq!(hears(&mut bob, &cells).unwrap(), frames);
+        let (mut bob, mut cells, _) = with_cells(|link| link);
+        cells.swap(3, 4);
+        assert!(hears(&mut bob, &cells).is_err(), "control: elsewhere the order is the connection's");
+    }
+
+    #[test]
+    fn cells_that_never_open_end_a_link_by_radio_once_there_are_too_many_and_not_before() {
+        let (mut bob, cells, frames) = with_cells(Link::in_any_order);
+        let forged = vec![vec![7; CELL_BYTES]; EARLY_CELLS_MAX];
+        assert_eq!(hears(&mut bob, &forged).unwrap(), []);
+        assert_eq!(hears(&mut bob, &cells).unwrap(), frames);
+        assert!(hears(&mut bob, &forged[..1]).is_err());
+        assert!(hears(&mut bob, &cells).is_err(), "a dead link stays dead");
+    }
+
+    #[test]
+    fn a_cell_that_is_lost_by_radio_ends_the_link_and_none_is_read_twice() {
+        let (mut bob, cells, frames) = with_cells(Link::in_any_order);
+        assert_eq!(hears(&mut bob, &cells).unwrap(), frames);
+        assert_eq!(hears(&mut bob, &cells[..EARLY_CELLS_MAX]).unwrap(), [], "said again, they do not open");
+        let (mut bob, cells, _) = with_cells(Link::in_any_order);
+        assert!(cells.len() > EARLY_CELLS_MAX + 1);
+        assert!(hears(&mut bob, &cells[1..]).is_err());
     }
 }

@@ -153,6 +153,12 @@ impl Facade {
         self.set(|settings| settings.bytes_per_second = bytes.max(1));
     }
 
+    /// How many ATT bearers a connection has, which keep no order between them: of so many, one less may overtake a value that nobody
+    /// answers. One at first; bluetoothd 5.66 opens more.
+    pub fn set_bearers(&self, bearers: u8) {
+        self.set(|settings| settings.bearers = u32::from(bearers));
+    }
+
     /// The interval of advertisements that name none (MinInterval). At first the kernel's 1.28 s.
     pub fn set_advertising_interval(&self, interval: Duration) {
         self.set(|settings| settings.advertising_interval_us = micros(interval).max(20_000));

@@ -32,9 +32,13 @@ impl Node {
         if let Origin::Dialed(dial) = origin {
             self.table.dialed(dial, Some(link));
         }
-        if let Origin::Near(to) = origin {
-            self.presence.link_up(self.now, link, to);
-        }
+        let up = match origin {
+            Origin::Near(to) => {
+                self.presence.link_up(self.now, link, to);
+                up.in_any_order()
+            }
+            Origin::Accepted | Origin::Found | Origin::Dialed(_) => up,
+        };
         self.links.insert(link, up);
         if !first.is_empty() {
             self.out.push_back(Output::Transmit { link, bytes: first });

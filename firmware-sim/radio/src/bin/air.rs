@@ -32,6 +32,7 @@ place PHONE X Y    put a phone at a place, in metres
 loss PERCENT       lose this share of the advertisements
 off PHONE          switch its Bluetooth off       on PHONE     and on again
 pull PHONE         pull its controller out        plug PHONE   and in again
+bearers N          a connection has so many, and values overtake each other
 delay MS           StartNotify comes so long after its answer
 rotate yes|no      a fresh address with each new advertisement
 capture            what went over the air so far
@@ -101,6 +102,7 @@ fn act(facade: &Facade, words: &[&str]) -> Option<()> {
         ["pull", number] => phone(number)?.set_present(false),
         ["plug", number] => phone(number)?.set_present(true),
         ["delay", ms] => facade.set_start_notify_delay(Duration::from_millis(ms.parse().ok()?)),
+        ["bearers", number] => facade.set_bearers(number.parse().ok()?),
         ["rotate", "yes"] => facade.set_rotates_address(true),
         ["rotate", "no"] => facade.set_rotates_address(false),
         ["capture"] => {

@@ -3,6 +3,7 @@
 //! Laws: a value longer than MTU - 3 is never sent without response; a write without response is answered when the
 //! controller has taken it, a request when the peer has; every call is answered, also when the link ends.
 
+use rand_core::RngCore;
 use zbus::zvariant::Value;
 
 use super::Answer;
@@ -50,6 +51,11 @@ impl Pdu {
     /// The other end waits for it, so there are never more of these than of its questions.
     fn is_answer(&self) -> bool {
         matches!(self, Self::WriteResponse { .. } | Self::ReadResponse { .. } | Self::Subscribed { .. })
+    }
+
+    /// Nobody waits for an answer, so that the next may go over another bearer at once.
+    fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Write { request: None, .. } | Self::Notify { .. })
     }
 
     fn into_waiting(self) -> Option<Waiting> {
@@ -204,12 +210,16 @@ impl World {
     /// The link is gone, or its queue is full.
     pub(crate) fn transmit(&mut self, phone: PhoneId, link: LinkId, pdu: Pdu) -> Result<Slot, Refusal> {
         let rate = self.bytes_per_second();
+        let overtaken = match self.settings.bearers {
+            several @ 2.. if pdu.is_unanswered() => u64::from(self.rng.next_u32() % several),
+            _ => 0,
+        };
         let state = self.links.get_mut(&link).ok_or_else(Refusal::not_connected)?;
         let from = state.end_of(phone);
         if state.ends[from].is_full() && !pdu.is_answer() {
             return Err(Refusal::failed("Failed to initiate write"));
         }
-        let slot = state.ends[from].send(self.now_us, pdu.len(), rate);
+        let slot = state.ends[from].send(self.now_us, pdu.len(), rate, overtaken);
         self.at(slot.arrives_us, Timer::Arrive { link, from, pdu });
         Ok(slot)
     }

@@ -1,7 +1,7 @@
 //! One connection: its two ends, and how fast each may send.
 //!
-//! Laws: each direction is first in, first out, and never faster than its rate; a full queue takes nothing but the
-//! answers that the other end waits for.
+//! Laws: no direction is faster than its rate, and each is first in, first out, but for what a slower bearer holds back; a full queue
+//! takes nothing but the answers that the other end waits for.
 
 use super::address::Address;
 use crate::air::PhoneId;
@@ -30,6 +30,8 @@ pub(crate) struct End {
     /// What this end is called on the air for as long as the link lives.
     pub(crate) address: Address,
     busy_until_us: u64,
+    /// When the last of what is queued arrives.
+    drained_us: u64,
     pub(crate) queued: usize,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Slot {
 
 impl Link {
     pub(crate) fn new(central: (PhoneId, Address), peripheral: (PhoneId, Address), mtu: u16) -> Self {
-        let end = |(phone, address)| End { phone, address, busy_until_us: 0, queued: 0 };
+        let end = |(phone, address)| End { phone, address, busy_until_us: 0, drained_us: LATENCY_US, queued: 0 };
         Self { ends: [end(central), end(peripheral)], mtu, closing: false }
     }
 
@@ -63,7 +65,7 @@ impl Link {
 
     /// When all that is queued has arrived.
     pub(crate) fn drained_us(&self) -> u64 {
-        self.ends.iter().map(|end| end.busy_until_us).max().unwrap_or_default() + LATENCY_US
+        self.ends.iter().map(|end| end.drained_us).max().unwrap_or_default()
     }
 }
 
@@ -72,13 +74,15 @@ impl End {
         self.queued >= QUEUE_MAX
     }
 
-    /// Queues a packet of so many bytes.
-    pub(crate) fn send(&mut self, now_us: u64, bytes: usize, bytes_per_second: u32) -> Slot {
+    /// Queues a packet of so many bytes, which so many of its size overtake.
+    pub(crate) fn send(&mut self, now_us: u64, bytes: usize, bytes_per_second: u32, overtaken: u64) -> Slot {
         self.queued += 1;
         let airtime_us = bytes as u64 * 1_000_000 / u64::from(bytes_per_second.max(1));
         self.busy_until_us = self.busy_until_us.max(now_us) + airtime_us;
         let taken_us = self.busy_until_us.saturating_sub(CONTROLLER_BUFFER_US).max(now_us);
-        Slot { taken_us, arrives_us: self.busy_until_us + LATENCY_US }
+        let arrives_us = self.busy_until_us + LATENCY_US + overtaken * airtime_us;
+        self.drained_us = self.drained_us.max(arrives_us);
+        Slot { taken_us, arrives_us }
     }
 }
 
@@ -93,12 +97,12 @@ mod tests {
     #[test]
     fn a_direction_is_never_faster_than_its_rate() {
         let mut link = link();
-        let slots: Vec<Slot> = (0..100).map(|_| link.ends[0].send(0, 244, BYTES_PER_SECOND)).collect();
+        let slots: Vec<Slot> = (0..100).map(|_| link.ends[0].send(0, 244, BYTES_PER_SECOND, 0)).collect();
         assert!(slots.windows(2).all(|pair| pair[0].arrives_us < pair[1].arrives_us));
         let seconds = (slots[99].arrives_us - LATENCY_US) as f64 / 1e6;
         assert!((seconds - 24_400.0 / f64::from(BYTES_PER_SECOND)).abs() < 0.01, "{seconds}");
         assert_eq!(slots[99].taken_us, slots[99].arrives_us - LATENCY_US - CONTROLLER_BUFFER_US);
-        assert_eq!(link.ends[1].send(0, 0, BYTES_PER_SECOND).arrives_us, LATENCY_US);
+        assert_eq!(link.ends[1].send(0, 0, BYTES_PER_SECOND, 0).arrives_us, LATENCY_US);
     }
 
     #[test]
@@ -106,7 +110,7 @@ mod tests {
         let mut link = link();
         for _ in 0..QUEUE_MAX {
             assert!(!link.ends[0].is_full());
-            link.ends[0].send(0, 1, BYTES_PER_SECOND);
+            link.ends[0].send(0, 1, BYTES_PER_SECOND, 0);
         }
         assert!(link.ends[0].is_full());
     }

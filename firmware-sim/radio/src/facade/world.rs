@@ -43,6 +43,7 @@ pub(crate) struct World {
 pub(crate) struct Settings {
     pub(crate) mtu: u16,
     pub(crate) bytes_per_second: u32,
+    pub(crate) bearers: u32,
     pub(crate) rotates_address: bool,
     pub(crate) start_notify_delay_us: u64,
     pub(crate) disconnect_delay_us: u64,
@@ -344,6 +345,7 @@ impl Default for Settings {
         Self {
             mtu: 517,
             bytes_per_second: link::BYTES_PER_SECOND,
+            bearers: 1,
             rotates_address: true,
             start_notify_delay_us: 0,
             disconnect_delay_us: 0,

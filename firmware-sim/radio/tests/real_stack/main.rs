@@ -27,9 +27,10 @@ const TX: u128 = 0x6e40_0003_b5a3_f393_e0a9_e50e_24dc_ca9e;
 
 type Story = (&'static str, fn() -> futures_util::future::BoxFuture<'static, ()>);
 
-const STORIES: [Story; 9] = [
+const STORIES: [Story; 10] = [
     ("ten_bytes_are_found_and_eleven_are_refused", || Box::pin(ten_bytes_are_found_and_eleven_are_refused())),
     ("a_talk_arrives_whole_and_in_order", || Box::pin(a_talk_arrives_whole_and_in_order())),
+    ("over_several_bearers_values_overtake_each_other_and_all_arrive", || Box::pin(over_several_bearers_values_overtake())),
     ("a_value_too_long_for_the_link_is_refused_or_cut", || Box::pin(a_value_too_long_for_the_link_is_refused_or_cut())),
     ("a_new_registration_has_a_new_address_unless_told_not_to", || Box::pin(a_new_registration_has_a_new_address())),
     ("out_of_range_ends_the_link_on_both_sides", || Box::pin(out_of_range_ends_the_link_on_both_sides())),
@@ -185,6 +186,26 @@ async fn a_talk_arrives_whole_and_in_order() {
     let count = |kind| capture.iter().filter(|record| record.kind == kind).count();
     assert_eq!((count(Kind::WriteCommand), count(Kind::Write), count(Kind::Notify)), (100, 1, 101));
     assert_eq!((count(Kind::Connect), count(Kind::Disconnect)), (1, 1));
+    facade.shutdown().await;
+}
+
+async fn over_several_bearers_values_overtake() {
+    let (facade, mut peripheral, mut central) = connected_pair().await;
+    facade.set_bearers(5);
+    central.ask("flood 100 244", "flooded").await;
+    let (mut written, mut notified) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        written.push(peripheral.hear("wrote 244").await);
+        notified.push(central.hear("notified").await);
+    }
+    let sent: Vec<String> = (0..100_u32).map(|n| format!("{n:08x}")).collect();
+    for mut arrived in [written, notified] {
+        let number = |value: &String| usize::from_str_radix(value, 16).expect("hex");
+        let places = arrived.iter().enumerate().map(|(at, value)| at.abs_diff(number(value)));
+        assert!((1..20).contains(&places.max().unwrap_or_default()), "{arrived:?}");
+        arrived.sort();
+        assert_eq!(arrived, sent);
+    }
     facade.shutdown().await;
 }
 
