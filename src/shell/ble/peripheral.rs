@@ -14,7 +14,7 @@ use bluer::gatt::local::{
 };
 use bluer::{Adapter, Address, Session};
 use futures_util::{FutureExt, stream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -43,12 +43,12 @@ struct Server {
     adapter: Adapter,
     links: Arc<Links>,
     events: mpsc::Sender<Input>,
-    /// The central that has the link now.
-    guest: Mutex<Place>,
-    /// How to notify it, once it has subscribed.
-    notifier: watch::Sender<Option<Arc<tokio::sync::Mutex<CharacteristicNotifier>>>>,
+    place: Mutex<Place>,
+    /// Of whoever writes next: most subscribe before they write.
+    unclaimed: Mutex<Option<Subscription>>,
 }
 
+/// Who has the link now.
 enum Place {
     Free,
     Taken(Guest),
@@ -59,8 +59,13 @@ enum Place {
 struct Guest {
     address: Address,
     values: mpsc::Sender<Vec<u8>>,
+    subscription: watch::Sender<Option<Subscription>>,
     task: JoinHandle<()>,
 }
+
+/// The way to a central, until it goes.
+#[derive(Clone)]
+struct Subscription(Arc<tokio::sync::Mutex<CharacteristicNotifier>>);
 
 impl Peripheral {
     /// Serves; shows nothing yet. `None`: this adapter cannot advertise.
@@ -79,8 +84,8 @@ impl Peripheral {
                 adapter: adapter.clone(),
                 links,
                 events,
-                guest: Mutex::new(Place::Free),
-                notifier: watch::Sender::new(None),
+                place: Mutex::new(Place::Free),
+                unclaimed: Mutex::new(None),
             });
             match adapter.serve_gatt_application(application(&server)).await {
                 Ok(handle) => Ok(Some(Peripheral { adapter, server, shown: None, _application: handle })),
@@ -134,8 +139,16 @@ impl Drop for Peripheral {
 }
 
 impl Server {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unclaimed(&self) -> MutexGuard<'_, Option<Subscription>> {
+        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn close(&self) -> Place {
-        std::mem::replace(&mut *self.guest.lock().unwrap_or_else(PoisonError::into_inner), Place::Closed)
+        std::mem::replace(&mut *self.place(), Place::Closed)
     }
 
     /// A value came: of the guest, or of somebody who becomes it if there is none.
@@ -146,22 +159,38 @@ impl Server {
 
     fn values_of(self: &Arc<Self>, request: &CharacteristicWriteRequest) -> Option<mpsc::Sender<Vec<u8>>> {
         let address = request.device_address;
-        let mut guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*guest {
-            Place::Taken(guest) if !guest.task.is_finished() => return (guest.address == address).then(|| guest.values.clone()),
+        let mut place = self.place();
+        match &*place {
+            Place::Taken(guest) if !guest.is_gone() => return (guest.address == address).then(|| guest.values.clone()),
             Place::Closed => return None,
             Place::Taken(_) | Place::Free => {}
         }
         let (values, incoming) = mpsc::channel(VALUES_MAX);
-        let task = tokio::spawn(self.clone().host(address, request.mtu, incoming));
-        *guest = Place::Taken(Guest { address, values: values.clone(), task });
+        let (subscription, subscribed) = watch::channel(self.unclaimed().take().filter(|unclaimed| !unclaimed.is_over()));
+        let task = tokio::spawn(self.clone().host(address, request.mtu, incoming, subscribed));
+        *place = Place::Taken(Guest { address, values: values.clone(), subscription, task });
         Some(values)
     }
 
+    /// A central has subscribed: the guest, if it has not yet, or the next.
+    fn subscribe(&self, notifier: CharacteristicNotifier) {
+        let subscription = Some(Subscription(Arc::new(notifier.into())));
+        match &*self.place() {
+            Place::Taken(guest) if guest.waits() => drop(guest.subscription.send_replace(subscription)),
+            Place::Taken(_) | Place::Free | Place::Closed => *self.unclaimed() = subscription,
+        }
+    }
+
     /// The link with one central, from its first value to its end.
-    async fn host(self: Arc<Self>, address: Address, mtu: u16, incoming: mpsc::Receiver<Vec<u8>>) {
+    async fn host(
+        self: Arc<Self>,
+        address: Address,
+        mtu: u16,
+        incoming: mpsc::Receiver<Vec<u8>>,
+        subscription: watch::Receiver<Option<Subscription>>,
+    ) {
         let link = self.links.open();
-        let mut out = Notifications { notifier: self.notifier.subscribe() };
+        let mut out = Notifications(subscription.clone());
         let incoming = stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
         tokio::select! {
             () = carry(&self.links, link, Origin::Near(None), mtu, &mut out, Box::pin(incoming), &self.events) => {
@@ -170,38 +199,46 @@ impl Server {
                 }
                 return;
             }
-            () = self.unsubscribed() => {}
+            () = gone(subscription) => {}
         }
         self.links.close(link);
         let _ = self.events.send(Input::LinkDown { link }).await;
     }
+}
 
-    /// Waits until the central that subscribed has gone, or has not subscribed in time.
-    async fn unsubscribed(&self) {
-        let mut notifier = self.notifier.subscribe();
-        let subscribed = async { notifier.wait_for(Option::is_some).await.is_ok() };
-        if timeout(SUBSCRIBE_TIME_MAX, subscribed).await.unwrap_or(false) {
-            let _ = notifier.wait_for(Option::is_none).await;
-        }
+impl Guest {
+    /// It has not subscribed yet.
+    fn waits(&self) -> bool {
+        !self.task.is_finished() && self.subscription.borrow().is_none()
     }
 
-    /// A central has subscribed: until it leaves, what is queued goes to it.
-    async fn notify(self: Arc<Self>, notifier: CharacteristicNotifier) {
-        let stopped = notifier.stopped();
-        self.notifier.send_replace(Some(Arc::new(tokio::sync::Mutex::new(notifier))));
+    /// Whoever writes now has come anew, from the same address perhaps, though this one's link may not have ended yet.
+    fn is_gone(&self) -> bool {
+        self.task.is_finished() || self.subscription.borrow().as_ref().is_some_and(Subscription::is_over)
+    }
+}
+
+impl Subscription {
+    /// While something is being sent it is not.
+    fn is_over(&self) -> bool {
+        self.0.try_lock().is_ok_and(|notifier| notifier.is_stopped())
+    }
+}
+
+/// Waits until the central that subscribed has gone, or has not subscribed in time.
+async fn gone(mut subscription: watch::Receiver<Option<Subscription>>) {
+    let subscribed = async { subscription.wait_for(Option::is_some).await.ok()?.clone() };
+    if let Ok(Some(Subscription(notifier))) = timeout(SUBSCRIBE_TIME_MAX, subscribed).await {
+        let stopped = notifier.lock().await.stopped();
         stopped.await;
-        self.notifier.send_replace(None);
     }
 }
 
-/// The way to whoever has subscribed.
-struct Notifications {
-    notifier: watch::Receiver<Option<Arc<tokio::sync::Mutex<CharacteristicNotifier>>>>,
-}
+struct Notifications(watch::Receiver<Option<Subscription>>);
 
 impl Values for Notifications {
     async fn send(&mut self, value: Vec<u8>) -> Result<(), Gone> {
-        let notifier = self.notifier.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
+        let Subscription(notifier) = self.0.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
         notifier.lock().await.notify(value).await.map_err(|_| Gone)
     }
 }
@@ -217,8 +254,7 @@ fn application(server: &Arc<Server>) -> Application {
     let notify = CharacteristicNotify {
         notify: true,
         method: CharacteristicNotifyMethod::Fun(Box::new(move |notifier| {
-            // The central waits for this function, so that what lasts must not.
-            tokio::spawn(notifies.clone().notify(notifier));
+            notifies.subscribe(notifier);
             async {}.boxed()
         })),
         ..CharacteristicNotify::default()
