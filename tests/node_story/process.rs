@@ -14,12 +14,18 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_alcove");
 const ELSEWHERE: &str = "ALCOVE_PROGRAM";
 /// A machine under load is slow; what happens at all happens within this time.
 const SOON: Duration = Duration::from_secs(40);
+/// In an emulated one a virtual controller tells of an advert once: who missed it hears of it when the scan begins again.
+const SOON_ELSEWHERE: Duration = Duration::from_secs(150);
 /// Views are asked again after this long if no event comes first.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The program to run.
 pub fn program() -> String {
     std::env::var(ELSEWHERE).unwrap_or_else(|_| BINARY.to_owned())
+}
+
+fn soon() -> Instant {
+    Instant::now() + if std::env::var_os(ELSEWHERE).is_some() { SOON_ELSEWHERE } else { SOON }
 }
 
 /// A folder with an event in it whose relay runs.
@@ -177,7 +183,7 @@ impl Attendee {
 
     /// Carries a command out as soon as it succeeds.
     pub fn until_ok(&mut self, command: Value) -> Value {
-        let deadline = Instant::now() + SOON;
+        let deadline = soon();
         loop {
             let answer = self.tell(command.clone());
             if answer["ok"] == true {
@@ -202,7 +208,7 @@ impl Attendee {
 
     /// Asks until the answer is as wanted.
     pub fn until(&mut self, what: &str, command: Value, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + SOON;
+        let deadline = soon();
         loop {
             let answer = self.ask(command.clone());
             if wanted(&answer) {
@@ -221,7 +227,7 @@ impl Attendee {
 
     /// Waits for an event that is as wanted, one that has come already included; it is used up.
     pub fn event(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + SOON;
+        let deadline = soon();
         let is_it = |line: &Value| line["event"] == name && wanted(line);
         loop {
             if let Some(place) = self.events.iter().position(&is_it) {
@@ -251,7 +257,7 @@ impl Attendee {
     }
 
     fn answer(&mut self, id: Option<u64>) -> Value {
-        let deadline = Instant::now() + SOON;
+        let deadline = soon();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
