@@ -1,12 +1,15 @@
-//! At a table without a network: a code names no address, and is proven over the links that the radio has made.
+//! At a table without a network: a code names no address, and is proven over the links that the radio has made; and how long it takes
+//! over such links until both have the same notes, and until a letter is on the other screen.
 
 use alcove::proto::error::Refused;
 use alcove::proto::handoff::code::{Code, Kind};
 use alcove::proto::id::TalkId;
 use alcove::proto::io::{Event, HandoffEnd, HandoffFailure, Input, RadioEvent};
-use alcove::proto::time::Instant;
+use alcove::proto::notes::Edit;
+use alcove::proto::time::{Duration, Instant};
 use firmware_sim::network::Network;
-use firmware_sim::scenario::{S, events, handoff_end, open_room, room};
+use firmware_sim::radio::Radio;
+use firmware_sim::scenario::{S, events, handoff_end, open_room, room, text, write};
 
 /// A room of three, of whom nobody has a LAN, and strangers.
 fn without_lan(seed: u64, strangers: usize) -> (Network, Vec<TalkId>) {
@@ -76,4 +79,82 @@ fn without_lan_and_radio_no_code_is_shown() {
     // Elapsed time does not go back: this happens now.
     network.with(0, |node| node.handle_input(Instant(0), Input::Radio(RadioEvent::Off)));
     assert_eq!(network.with(0, |node| node.show_handoff(talks[0], Kind::Members)), Err(Refused::NoLan));
+}
+
+/// Lets time pass until something holds; says how long that took.
+fn time_until(network: &mut Network, longest: Duration, holds: impl Fn(&Network) -> bool) -> Duration {
+    let began = network.now();
+    while !holds(network) {
+        assert!(network.now().since(began) < longest, "it takes too long");
+        network.run(Duration::from_millis(5));
+    }
+    network.now().since(began)
+}
+
+fn told(what: &str, mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() * percent).div_ceil(100) - 1];
+    eprintln!("{what}, {} times: median {:?}, p95 {:?}, longest {:?}", times.len(), at(50), at(95), at(100));
+    (at(50), at(95))
+}
+
+/// Two of a talk were apart for ten minutes, in which both wrote, and meet: one scans the other's code, and their link comes up within the
+/// next two seconds, as radios find each other. One packet in ten is lost.
+fn from_the_code_to_the_same_notes(seed: u64) -> Duration {
+    let (mut network, talks) = without_lan(seed, 0);
+    network.faults.radio = Some(Radio::losing(10));
+    network.partition(|phone| phone);
+    for change in 0..30 {
+        write(&mut network, 0, talks[0], &format!("The host's {change}. sentence, written while the guest was away.\n"));
+        network.run(S(15));
+        if change % 5 == 0 {
+            write(&mut network, 1, talks[1], &format!("The guest's {change}. sentence, written on the way.\n"));
+        }
+        network.run(S(5));
+    }
+    let same = |n: &Network| text(n, 0, talks[0]) == text(n, 1, talks[1]);
+    assert!(!same(&network), "control: apart, the notes differ");
+    let code = network.with(0, |node| node.show_handoff(talks[0], Kind::Members)).unwrap();
+    network.with(1, |node| node.scan(&code)).unwrap();
+    let found = network.rng().between(Duration::ZERO, S(2));
+    network.run(found);
+    network.connect(0, 1);
+    let at_same_table = |n: &Network| (0..2).all(|phone| at_table(n, phone, talks[phone]) == 2);
+    found + time_until(&mut network, S(60), |n| at_same_table(n) && same(n))
+}
+
+#[test]
+fn from_the_code_to_the_same_notes_by_radio_alone_it_takes_seconds() {
+    let times: Vec<_> = (0..100).map(|run| from_the_code_to_the_same_notes(1_000 + run)).collect();
+    let (median, p95) = told("from the code to the same notes", times);
+    assert!(median <= Duration::from_millis(2_500) && p95 <= S(5), "{median:?} {p95:?}");
+}
+
+#[test]
+fn a_letter_is_on_the_other_screen_within_a_second_through_one_phone_between() {
+    let (mut network, talks) = without_lan(36, 1);
+    network.faults.radio = Some(Radio::losing(10));
+    // 0 and 1 hear the stranger, and not each other.
+    for (a, b) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
+        network.separate(a, b);
+    }
+    network.run(S(60));
+    let mut times = Vec::new();
+    for letter in "A talk in the corner is worth three on the stage, as they say, and nobody takes it down but both.".chars() {
+        let before = shown(&network, 1, talks[1]);
+        let at = text(&network, 0, talks[0]).chars().count();
+        let edit = Edit::Splice { at, delete: 0, insert: letter.into() };
+        network.with(0, |node| node.edit(talks[0], &[edit])).unwrap();
+        times.push(time_until(&mut network, S(60), |n| shown(n, 1, talks[1]) != before));
+        let pause = network.rng().between(Duration::from_millis(120), S(1));
+        network.run(pause);
+    }
+    told("from a key to the other screen through a phone between", times.clone());
+    assert!(times.iter().all(|time| *time <= S(1)), "{times:?}");
+}
+
+/// The notes as a screen shows them: with what another is typing.
+fn shown(network: &Network, phone: usize, talk: TalkId) -> (String, Vec<String>) {
+    let view = network.node(phone).notes(talk).expect("the room is open");
+    (view.notes.text, view.previews.into_iter().map(|(_, _, _, insert)| insert).collect())
 }

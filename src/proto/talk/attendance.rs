@@ -28,6 +28,8 @@ pub enum Contact {
 pub struct Attendance {
     heard: BTreeMap<SeatNumber, Heard>,
     contact: Contact,
+    /// When we sat down at the table, where somebody of the talk was.
+    sat_down: Option<Instant>,
     /// When we began to listen.
     since: Instant,
 }
@@ -41,7 +43,7 @@ struct Heard {
 impl Attendance {
     /// Begins to listen; nothing was missed.
     pub fn new(now: Instant) -> Attendance {
-        Attendance { heard: BTreeMap::new(), contact: Contact::Fresh, since: now }
+        Attendance { heard: BTreeMap::new(), contact: Contact::Fresh, sat_down: None, since: now }
     }
 
     /// Another seat was heard.
@@ -73,9 +75,14 @@ impl Attendance {
         last.is_some_and(|last| now.since(last) <= TABLE_SILENCE_MAX)
     }
 
-    /// Whether links have fallen silent over which others were heard.
+    /// Somebody of the talk proved over a link to be at this table.
+    pub fn sit_down(&mut self, now: Instant) {
+        self.sat_down = Some(now);
+    }
+
+    /// Whether links have fallen silent over which others were heard, or met at the table.
     pub fn is_table_silent(&self, now: Instant) -> bool {
-        let last = self.heard.values().filter_map(|heard| heard.over_link).max();
+        let last = self.heard.values().filter_map(|heard| heard.over_link).chain(self.sat_down).max();
         last.is_some_and(|last| now.since(last) > TABLE_SILENCE_MAX)
     }
 
@@ -136,6 +143,17 @@ mod tests {
         assert!(!attendance.is_near(1, silent) && attendance.is_table_silent(silent), "the relay brings nobody to the table");
         assert!(attendance.is_here(1, silent, Duration::from_secs(1)));
         assert!(!attendance.is_near(2, AT) && attendance.silent_since(2) == Instant(0));
+    }
+
+    #[test]
+    fn who_sits_down_after_a_long_way_is_not_alone_at_the_table_before_time_has_passed_there() {
+        let mut attendance = Attendance::new(Instant(0));
+        attendance.hear(AT, 1, Via::Link);
+        let later = AT + TABLE_SILENCE_MAX * 2;
+        assert!(attendance.is_table_silent(later), "control: they were together before");
+        attendance.sit_down(later);
+        assert!(!attendance.is_table_silent(later + TABLE_SILENCE_MAX));
+        assert!(attendance.is_table_silent(later + TABLE_SILENCE_MAX + Duration::from_micros(1)));
     }
 
     #[test]

@@ -221,6 +221,9 @@ impl Room {
 
     /// Notes that this seat is at the table, or no longer.
     pub fn place(&mut self, cx: &mut Cx<'_>, at_table: bool) {
+        if at_table {
+            self.attendance.sit_down(cx.now);
+        }
         if self.meta.roster.seat(self.meta.me).is_some_and(|seat| seat.at_table != at_table) {
             self.append(cx, Body::Place { at_table });
         }
