@@ -47,6 +47,18 @@ fn those_near_are_counted_by_how_strongly_they_are_heard_and_have_no_names() {
 }
 
 #[test]
+fn the_event_is_named_with_its_place_where_it_has_one() {
+    init();
+    let mut scene = alone(Some(true), Some(SHOWN));
+    let window = scene.people[0].screens.window().as_weak().unwrap();
+    let event = window.global::<alcove_ui::EventAdapter>();
+    let (name, place) = (event.get_name(), event.get_place());
+    assert!(!place.is_empty() && scene.on(0).says(&format!("{name} · {place}")), "{:?}", scene.on(0).texts());
+    event.set_place("".into());
+    assert!(scene.on(0).says(&name), "{:?}", scene.on(0).texts());
+}
+
+#[test]
 fn the_nearest_table_that_says_its_number_is_named() {
     init();
     let mut scene = alone(Some(true), Some(SHOWN));
