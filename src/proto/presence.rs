@@ -482,10 +482,11 @@ impl Presence {
     }
 
     /// Makes room for a quarter of the list at once: of those without a link, who was heard least often goes first, and of these who was
-    /// silent for longest. A flood of ids is heard once each and pushes out itself.
+    /// silent for longest. A flood of ids is heard once each and pushes out itself. Whom a link was ordered to stays until that is
+    /// answered: forgotten, it would make place for another order.
     fn forget_some(&mut self) {
-        let mut least: Vec<_> =
-            self.unlinked().map(|(id, sighting)| (sighting.times.min(TIMES_THAT_TELL), sighting.last, *id)).collect();
+        let idle = self.unlinked().filter(|(_, sighting)| sighting.tried_at.is_none());
+        let mut least: Vec<_> = idle.map(|(id, sighting)| (sighting.times.min(TIMES_THAT_TELL), sighting.last, *id)).collect();
         least.sort_unstable();
         for (_, _, id) in least.into_iter().take(SIGHTINGS_MAX / 4) {
             self.heard.remove(&id);
