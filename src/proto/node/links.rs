@@ -21,6 +21,13 @@ impl Node {
         if self.links.len() >= LINKS_MAX {
             return self.disconnect(link);
         }
+        if let Origin::Near(to) = origin
+            && self.presence.id().is_none()
+        {
+            // Its connection is of the id before: it would outlive the silence, and who is there would see both.
+            to.into_iter().for_each(|id| self.presence.out_of_reach(self.now, id));
+            return self.disconnect(link);
+        }
         let (up, first) = match origin {
             Origin::Accepted | Origin::Near(None) => (Link::accept(self.now, &event.0), Vec::new()),
             Origin::Found | Origin::Near(Some(_)) => Link::initiate(&mut self.rng, self.now, &event.0, None),
