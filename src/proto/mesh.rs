@@ -267,19 +267,21 @@ impl Mesh {
         if !exchange.may_give(now) {
             return Vec::new();
         }
+        exchange.retain_given(|id| self.carried.get(id).is_some());
         let is_lacking = |id: &ParcelId| round.short_id(id).is_some_and(|short_id| lacking.contains(&short_id));
-        let lacking = self.carried.iter().filter(|(id, _)| is_lacking(id)).map(|(_, parcel)| parcel);
-        let (crowded, calm): (Vec<_>, Vec<_>) = lacking.partition(|parcel| parcel.crowd() > EAGER_CROWD_MAX);
+        let lacking = self.carried.iter().filter(|(id, _)| is_lacking(id) && exchange.is_owed(id));
+        let (crowded, calm): (Vec<_>, Vec<_>) = lacking.partition(|(_, parcel)| parcel.crowd() > EAGER_CROWD_MAX);
         let crowded_max = if crowded.is_empty() { 0 } else { exchange.crowded_max(now) };
         let (mut left, mut is_all) = (RECONCILE_ANSWER_BYTES_MAX, true);
         let mut given = Vec::new();
-        for parcel in calm.into_iter().chain(crowded.into_iter().take(crowded_max)) {
+        for (id, parcel) in calm.into_iter().chain(crowded.into_iter().take(crowded_max)) {
             let size = parcel.as_bytes().len();
             is_all = size <= left;
             if !is_all {
                 break;
             }
             left -= size;
+            exchange.give(*id);
             given.push((link, Frame::Parcel(parcel.with_hops(5 + rng.below(3) as u8))));
         }
         exchange.settled(now, given.len(), is_all);

@@ -8,7 +8,8 @@
 //! Laws: short ids are salted with the link and the round, so that nothing can be compared over two links, nobody else can make two
 //! parcels collide, and what collides by chance is found in another round. A sketch tells nothing beyond the difference. What a
 //! neighbour says makes us hold two sketches, peel a bounded number of times, and answer once per round. A difference too large for
-//! one round is found in *slices*: of a random half, a quarter, … of all parcels.
+//! one round is found in *slices*: of a random half, a quarter, … of all parcels. A link loses nothing, so that a parcel is handed over
+//! once on it: who has no room for it has none for it again.
 
 use crate::proto::config::{
     CROWDED_PER_ROUND_MAX, RECONCILE_ANSWER_INTERVAL, RECONCILE_INTERVAL, RECONCILE_SLICE_MAX, RECONCILE_SYMBOLS_MAX,
@@ -44,6 +45,8 @@ pub struct Exchange {
     /// Before these nothing more is handed over, and nothing crowded.
     next_given: Instant,
     next_crowded: Instant,
+    /// What was handed over and is still carried.
+    given: BTreeSet<ParcelId>,
 }
 
 /// The round that this side began: what it still may tell.
@@ -79,7 +82,8 @@ impl Exchange {
     pub fn new(now: Instant, salt: [u8; 32], begins: bool) -> Exchange {
         let pause = RECONCILE_INTERVAL * if begins { 1 } else { 2 };
         let (next_round, next_heard, next_given, next_crowded) = (now + pause, now, now, now);
-        Exchange { salt, slice: 0, told: None, heard: None, pause, next_round, next_heard, next_given, next_crowded }
+        let (told, heard, given) = (None, None, BTreeSet::new());
+        Exchange { salt, slice: 0, told, heard, pause, next_round, next_heard, next_given, next_crowded, given }
     }
 
     /// Begins a round: the first symbols of what is carried.
@@ -163,6 +167,21 @@ impl Exchange {
             self.next_given = now + RECONCILE_ANSWER_INTERVAL;
         }
         may
+    }
+
+    /// Whether this parcel was not handed over yet.
+    pub fn is_owed(&self, id: &ParcelId) -> bool {
+        !self.given.contains(id)
+    }
+
+    /// This parcel is handed over.
+    pub fn give(&mut self, id: ParcelId) {
+        self.given.insert(id);
+    }
+
+    /// Keeps in mind of what was handed over only what is still carried.
+    pub fn retain_given(&mut self, is_carried: impl Fn(&ParcelId) -> bool) {
+        self.given.retain(is_carried);
     }
 
     /// How many crowded parcels may be handed over now; if any, none again until others had their turn.

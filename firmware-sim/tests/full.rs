@@ -1,0 +1,86 @@
+//! Two devices of a busy hall, each with as much as it may carry: what they say to each other comes to an end.
+
+use alcove::proto::config::{CARRIED_BYTES_MAX, PARCEL_SMALL_BYTES};
+use alcove::proto::id::LinkId;
+use alcove::proto::mesh::{Kind, Mesh, Outgoing};
+use alcove::proto::rng::Rng;
+use alcove::proto::secret::Key;
+use alcove::proto::time::{Duration, Instant, WallTime};
+use alcove::proto::wire::frame::Frame;
+use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
+
+const WALL: WallTime = WallTime(3_600_000 * 1_000);
+const LINK: LinkId = LinkId(9);
+
+/// Parcels in all but the making, which takes longer than taking them; each in a crowd as its author draws it.
+fn parcels(rng: &mut Rng, count: usize) -> Vec<Parcel> {
+    let travel = Travel { expiry_hours: 1_040, ephemeral: false, hops: 5 };
+    let mut bytes = ParcelKeys::new(&Key([1; 32])).seal(rng, travel, b"x").unwrap().as_bytes().to_vec();
+    let next = |number: usize| {
+        bytes[20..28].copy_from_slice(&(number as u64).to_be_bytes());
+        Parcel::decode(bytes.clone()).unwrap().in_crowd(rng.below(4) as u8)
+    };
+    (0..count).map(next).collect()
+}
+
+#[test]
+fn two_that_carry_all_they_may_and_not_the_same_hand_over_each_parcel_once() {
+    let rng = &mut Rng::new([4; 32]);
+    let full = CARRIED_BYTES_MAX / PARCEL_SMALL_BYTES;
+    let day = parcels(rng, full * 3 / 2);
+    let mut sides = [Mesh::default(), Mesh::default()];
+    // Everybody hears everything in the course of half a day, one over one neighbour, the other over three.
+    sides.iter_mut().for_each(|side| (1..4).for_each(|link| drop(side.link_up(rng, Instant(0), LinkId(link), [1; 32], false))));
+    let mut now = Instant(0);
+    for (number, parcel) in day.iter().enumerate() {
+        now = now + Duration::from_secs(3);
+        for (side, link) in [(0, 1), (1, 1 + number as u64 % 3)] {
+            assert!(sides[side].receive(rng, now, WALL, Some(LinkId(link)), Kind::Sealed, parcel).is_some());
+        }
+    }
+    let mut given = [0_usize; 2];
+    let mut taken = [0_usize; 2];
+    let mut cells = 0;
+    for side in &mut sides {
+        (1..4).for_each(|link| side.link_down(LinkId(link)));
+    }
+    let mut say = |rng: &mut Rng, sides: &mut [Mesh; 2], now: Instant, to: usize, frames: Vec<Outgoing>| {
+        let mut under_way: Vec<_> = frames.into_iter().map(|(_, frame)| (to, frame)).collect();
+        while !under_way.is_empty() {
+            let (to, frame) = under_way.remove(0);
+            let answers = match &frame {
+                Frame::Parcel(parcel) => {
+                    given[to] += 1;
+                    taken[to] += usize::from(sides[to].receive(rng, now, WALL, Some(LINK), Kind::Sealed, parcel).is_some());
+                    Vec::new()
+                }
+                Frame::Control(control) => {
+                    cells += frame.to_cells().unwrap().len();
+                    sides[to].hear(rng, now, LINK, control)
+                }
+            };
+            under_way.extend(answers.into_iter().map(|(_, frame)| (1 - to, frame)));
+        }
+        (given, taken, cells)
+    };
+    let first = sides[0].link_up(rng, now, LINK, [7; 32], true);
+    sides[1].link_up(rng, now, LINK, [7; 32], false);
+    say(rng, &mut sides, now, 1, first);
+    let (mut before, mut last) = ([0; 2], [0; 2]);
+    for minute in 1..=20 {
+        for _ in 0..60 {
+            now = now + Duration::from_secs(1);
+            for side in 0..2 {
+                let frames = sides[side].tick(rng, now);
+                let (given, taken, cells) = say(rng, &mut sides, now, 1 - side, frames);
+                last = given;
+                if minute == 20 && side == 1 {
+                    eprintln!("minute {minute}: given {given:?}, taken {taken:?}, {cells} cells of reconciliation");
+                }
+            }
+        }
+        eprintln!("minute {minute}: {} and {} parcels", last[0] - before[0], last[1] - before[1]);
+        before = last;
+    }
+    assert!(last.iter().all(|given| *given <= full), "each parcel once: {last:?} of {full}");
+}
