@@ -129,7 +129,7 @@ impl Mesh {
         }
         let links: Vec<_> = self.neighbours.keys().copied().collect();
         match self.fresh.first(rng, now, &parcel, &links) {
-            Some(first) => vec![(first, Frame::Parcel(parcel))],
+            Some((first, parcel)) => vec![(first, Frame::Parcel(parcel))],
             None => self.pass_on(rng, &parcel, None),
         }
     }
@@ -145,7 +145,9 @@ impl Mesh {
         kind: Kind,
         parcel: &Parcel,
     ) -> Option<(Parcel, Vec<Outgoing>)> {
-        if self.seen.get(&parcel.id()).is_some() {
+        let id = parcel.id();
+        if self.seen.get(&id).is_some() {
+            from.into_iter().for_each(|from| self.fresh.heard(now, from, &id));
             return None;
         }
         let source = self.source(from);
