@@ -58,6 +58,9 @@ pub const JOB_MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Parcels remembered as seen: a day of a busy hall's traffic; about 150 bytes each with their order.
 pub const SEEN_MAX: usize = 65_536;
+/// A lasting parcel that was passed on to nobody when it came is not kept under the radio's next id if it is younger: in this time every
+/// neighbour was told of it twice.
+pub const MARK_TIME_MAX: Duration = Duration::from_secs(90);
 /// How long an ephemeral parcel is remembered: longer than any path through the mesh takes.
 pub const EPHEMERAL_MEMORY: Duration = Duration::from_secs(300);
 /// What a device carries for others and itself.

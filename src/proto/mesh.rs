@@ -12,7 +12,7 @@ mod reconcile;
 
 use super::config::{
     CARDS_HALF_LIFE, CARRIED_BYTES_MAX, CARRY_TIME_MAX, CROWD_HALF_LIFE, EAGER_CROWD_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX,
-    OWN_CROWD_MAX, RECONCILE_ANSWER_BYTES_MAX, SEEN_MAX,
+    MARK_TIME_MAX, OWN_CROWD_MAX, RECONCILE_ANSWER_BYTES_MAX, SEEN_MAX,
 };
 use super::id::{LinkId, ParcelId, Source};
 use super::rng::Rng;
@@ -41,7 +41,8 @@ pub enum Kind {
 pub struct Mesh {
     neighbours: BTreeMap<LinkId, Neighbour>,
     places: BTreeMap<Source, Place>,
-    seen: Shelf<ParcelId, ()>,
+    /// With until when this device would be known by it, because it was passed on to nobody when it came.
+    seen: Shelf<ParcelId, Option<Instant>>,
     carried: Shelf<ParcelId, Parcel>,
     fresh: Fresh,
 }
@@ -124,7 +125,7 @@ impl Mesh {
     /// Sends what this node made itself to one neighbour, and with [`Mesh::tick`] to the others.
     pub fn originate(&mut self, rng: &mut Rng, now: Instant, wall: WallTime, parcel: Parcel) -> Vec<Outgoing> {
         let parcel = parcel.in_crowd(rng.below(u64::from(OWN_CROWD_MAX) + 1) as u8);
-        if !self.admit(now, wall, &parcel, Source::Here) {
+        if !self.admit(now, wall, &parcel, Source::Here, None) {
             return Vec::new();
         }
         let links: Vec<_> = self.neighbours.keys().copied().collect();
@@ -153,12 +154,24 @@ impl Mesh {
         let source = self.source(from);
         let crowd = self.places.entry(source).or_default().count(now, kind, parcel.crowd());
         let parcel = parcel.in_crowd(crowd);
-        if !self.admit(now, wall, &parcel, source) {
+        let next = parcel.next_hop().filter(|_| crowd <= EAGER_CROWD_MAX);
+        let goes_on = next.is_some() && self.neighbours.keys().any(|link| Some(*link) != from);
+        let memory = if parcel.travel().ephemeral { EPHEMERAL_MEMORY } else { MARK_TIME_MAX };
+        if !self.admit(now, wall, &parcel, source, from.filter(|_| !goes_on).map(|_| now + memory)) {
             return None;
         }
-        let next = parcel.next_hop().filter(|_| crowd <= EAGER_CROWD_MAX);
         let frames = next.map(|next| self.pass_on(rng, &next, from)).unwrap_or_default();
         Some((parcel, frames))
+    }
+
+    /// This device shows itself under a new name: drops what came so shortly ago that nobody else may have it yet. Whoever gave it would
+    /// know the device again by it.
+    pub fn forget_marks(&mut self, now: Instant) {
+        let marks = self.seen.iter().filter(|(_, until)| until.is_some_and(|until| until > now));
+        for id in marks.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.seen.remove(&id);
+            self.carried.remove(&id);
+        }
     }
 
     /// Takes a word of reconciliation.
@@ -210,7 +223,7 @@ impl Mesh {
     }
 
     /// Whether the parcel is new and may be kept in mind; carries it if it may be carried.
-    fn admit(&mut self, now: Instant, wall: WallTime, parcel: &Parcel, source: Source) -> bool {
+    fn admit(&mut self, now: Instant, wall: WallTime, parcel: &Parcel, source: Source, mark: Option<Instant>) -> bool {
         let (id, travel) = (parcel.id(), parcel.travel());
         let hours_left = travel.expiry_hours.saturating_sub(wall.hours());
         if hours_left == 0 || self.seen.get(&id).is_some() {
@@ -219,7 +232,7 @@ impl Mesh {
         let until = now + CARRY_TIME_MAX.min(Duration::from_secs(3600) * hours_left);
         let memory = if travel.ephemeral { now + EPHEMERAL_MEMORY } else { until };
         let tag = |size, until: Instant| Tag { size, source, crowd: parcel.crowd(), until: until.0 };
-        if !self.seen.put(id, (), tag(1, memory)) {
+        if !self.seen.put(id, mark, tag(1, memory)) {
             return false;
         }
         if !travel.ephemeral {

@@ -34,6 +34,29 @@ fn an_expired_parcel_is_refused_and_an_ephemeral_one_is_not_carried() {
     assert_eq!(mesh.carried(), (0, 0));
 }
 
+#[test]
+fn what_one_neighbour_gave_and_nobody_else_has_is_not_kept_under_the_next_name() {
+    let rng = &mut Rng::new([3; 32]);
+    let mut mesh = Mesh::default();
+    mesh.link_up(rng, Instant(0), LinkId(1), [1; 32], false);
+    mesh.link_up(rng, Instant(0), LinkId(2), [2; 32], false);
+    let own = parcel(rng, false);
+    mesh.originate(rng, Instant(0), WALL, own.clone());
+    let [old, last_hop, crowded, fleeting, known] = [false, false, false, true, false].map(|ephemeral| parcel(rng, ephemeral));
+    let at = Instant(0) + MARK_TIME_MAX;
+    let mut give =
+        |mesh: &mut Mesh, now, parcel: &Parcel| mesh.receive(rng, now, WALL, Some(LinkId(1)), Kind::Sealed, parcel).is_some();
+    assert!(give(&mut mesh, Instant(0), &old.with_hops(0)), "it was passed on to nobody, and since then everybody was told of it");
+    let young = [last_hop.with_hops(0), crowded.in_crowd(CROWD_MAX), fleeting.with_hops(0)];
+    assert!(young.iter().all(|mark| give(&mut mesh, Instant(1), mark)) && give(&mut mesh, Instant(1), &known));
+    mesh.forget_marks(at);
+    let mut left = [&own, &old, &known].map(Parcel::id);
+    left.sort_unstable();
+    assert_eq!(mesh.carried.keys().copied().collect::<Vec<_>>(), left);
+    assert!(young.iter().all(|mark| give(&mut mesh, at, mark)), "whether it was here before does not show");
+    assert!(!give(&mut mesh, at, &known), "control: what goes round is known again");
+}
+
 /// Two that have one link, which carries what they say at once.
 struct Meeting<'a> {
     rng: &'a mut Rng,

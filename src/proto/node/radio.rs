@@ -3,7 +3,7 @@
 use super::Node;
 use crate::proto::config::{LEFT_AT_TABLE_MAX, PARCEL_SMALL_BYTES};
 use crate::proto::id::{LinkId, TalkId};
-use crate::proto::io::{Event, Output, RadioEvent};
+use crate::proto::io::{Event, Output, RadioCommand, RadioEvent};
 use crate::proto::link::Link;
 use crate::proto::presence::{Attention, Known, Member, Near};
 use crate::proto::talk::room::Room;
@@ -46,6 +46,9 @@ impl Node {
             let count = rooms(talks).count().max(1) as u64;
             rooms(talks).nth(rng.below(count) as usize)?.1.hint(id)
         });
+        if commands.iter().any(|command| matches!(command, RadioCommand::Advertise { .. })) {
+            self.mesh.forget_marks(self.now);
+        }
         self.out.extend(commands.into_iter().map(Output::Radio));
         if self.presence.take_changed() {
             self.tell(Event::NearbyChanged);
