@@ -311,7 +311,7 @@ impl Node {
 
     fn acknowledge_fold(&mut self, talk: TalkId, hash: Option<[u8; 16]>) {
         let (Some(hash), Some(generation)) = (hash, self.notes.get(&talk).map(|notes| notes.generation() + 1)) else { return };
-        if self.room(talk).is_some_and(|room| room.folded(room.number(), generation).is_some()) {
+        if self.room(talk).is_some_and(|room| room.folded(room.number(), generation) == Some(hash)) {
             return;
         }
         let effects = self.with_room(talk, |room, cx| room.fold(cx, Body::Folded { generation, hash }));

@@ -103,12 +103,13 @@ impl Room {
         self.room.to_vec()
     }
 
-    /// What a seat has said that it obtains by the fold to this generation.
+    /// What a seat has said last that it obtains by the fold to this generation: it may have been asked for at other heads before.
     pub fn folded(&self, seat: SeatNumber, generation: u32) -> Option<[u8; 16]> {
-        self.log.entries().find_map(|entry| match entry.body {
+        let said = self.log.entries().filter_map(|entry| match entry.body {
             Body::Folded { generation: of, hash } if of == generation && entry.seat == seat => Some(hash),
             _ => None,
-        })
+        });
+        said.last()
     }
 
     /// The hash on which every seat that sits and was heard within `span` agrees for this generation, our own included.
