@@ -87,10 +87,16 @@ impl Epochs {
         std::mem::take(&mut self.early)
     }
 
-    /// Keeps a step (a commit, or the founding of a term) for members that lag behind it.
+    /// Keeps a step (a commit, or the founding of a term) for members that lag behind it. What else led on from there did not happen.
     pub fn keep_step<T: Serialize>(&mut self, after: (u32, u64), step: &T) {
+        self.forget_steps(after);
         self.steps.push_back((after, encode(step)));
         keep_last(&mut self.steps, COMMITS_MAX);
+    }
+
+    /// The steps from this place on led where the others did not go.
+    pub fn forget_steps(&mut self, place: (u32, u64)) {
+        self.steps.retain(|(after, _)| *after < place);
     }
 
     /// The step that we took from this place.
@@ -185,6 +191,16 @@ mod tests {
         assert_eq!(led, [(keys(2), encode(&2_u32)), (keys(3), encode(&3_u32))]);
         assert_eq!(epochs.step_after((1, 1)), Some(&encode(&1_u32)[..]));
         assert_eq!(epochs.steps_from((4, 1)).count(), 0, "nobody is ahead of us");
+    }
+
+    #[test]
+    fn what_led_on_from_where_another_way_was_taken_is_forgotten() {
+        let mut epochs = epochs(4);
+        (1..=3).for_each(|term| epochs.keep_step((term, 1), &term));
+        epochs.keep_step((2, 1), &9_u32);
+        let nine = encode(&9_u32);
+        assert_eq!(epochs.steps().collect::<Vec<_>>(), [&encode(&1_u32)[..], &nine]);
+        assert_eq!(epochs.step_after((2, 1)), Some(&nine[..]));
     }
 
     #[test]

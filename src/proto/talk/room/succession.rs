@@ -482,6 +482,7 @@ impl Room {
         self.meta.bases = self.log.bases();
         self.meta.roster = state.roster;
         self.meta.returned = state.returned;
+        self.meta.epochs.forget_steps(ballot.after);
         let step = Ballot { term: state.term, successor: state.chair, ..ballot };
         self.enter_term(cx, step, group);
         self.repair.need_now(cx.now);
