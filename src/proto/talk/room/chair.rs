@@ -165,6 +165,8 @@ impl Room {
         self.seat_changes(&added, &removed, &commit.returned);
         self.meta.epochs.keep_step(commit.place, &Message::Commit(commit));
         self.push_epoch();
+        // The chair is at work: what it has not done yet comes again.
+        self.meta.succession.is_met();
         self.persist_group(cx);
         self.persist(cx);
         self.trickle.reset(cx.rng, cx.now);

@@ -114,6 +114,11 @@ impl Succession {
         self.next_try = (self.is_needed || self.missed.is_some()).then_some(now);
     }
 
+    /// What waited for a chair has one.
+    pub(super) fn is_met(&mut self) {
+        self.is_needed = false;
+    }
+
     /// Asked once more: the next time is later if nothing comes of it.
     fn tried(&mut self, now: Instant) {
         self.next_try = Some(now + doubled(CONSENT_INTERVAL, self.tries, CONSENT_INTERVAL_MAX));
