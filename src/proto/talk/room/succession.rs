@@ -22,7 +22,7 @@ use crate::proto::secret::{Key, hash};
 use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
-use crate::proto::talk::group::{Group, check_key_package, verify};
+use crate::proto::talk::group::{Group, Member, check_key_package, verify};
 use crate::proto::talk::roster::Standing;
 use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::parcel::ParcelKeys;
@@ -276,7 +276,8 @@ impl Room {
         self.meta.roster.seat(grant.seat).is_some_and(|seat| {
             let parts: [&[u8]; 3] = [&self.room, &encode(&(grant.ballot, grant.stands)), &grant.key_package];
             let package = check_key_package(&grant.key_package);
-            verify(&seat.key, DOMAIN, &parts, &grant.signature.to_bytes()) && package.is_ok_and(|member| member.seat == seat.id)
+            let is_its_own = |member: Member| (member.seat, member.key) == (seat.id, seat.key);
+            verify(&seat.key, DOMAIN, &parts, &grant.signature.to_bytes()) && package.is_ok_and(is_its_own)
         })
     }
 
