@@ -331,7 +331,8 @@ impl Room {
         }
         let (psk, psk_id) = self.term_psk(&ballot, &grants);
         // Who consented from afar has to be told what happened since, and follows as a seat that was away.
-        let others = grants.iter().filter(|grant| grant.seat != self.meta.me && grant.stands == ballot.after);
+        let is_let_in = |grant: &&Grant| grant.stands == ballot.after && electors.contains(&grant.seat);
+        let others = grants.iter().filter(|grant| grant.seat != self.meta.me).filter(is_let_in);
         let packages: Vec<_> = others.map(|grant| grant.key_package.clone()).collect();
         let mut group_id = [0; 16];
         group_id.copy_from_slice(&psk_id[..16]);
