@@ -301,3 +301,6 @@ pub const CONSENT_INTERVAL_MAX: Duration = CHAIR_SILENCE_MAX;
 pub const LED_BY_MAX: usize = 16;
 /// After so many questions in vain a successor asks for a later term.
 pub const CONSENT_TRIES: u32 = 4;
+/// A seat consents to a term that is at most so much later than any it has promised: a successor that asks alone for a week gets to some
+/// 2,500, and nobody uses up all that there are with one question.
+pub const TERMS_AHEAD_MAX: u32 = 1 << 16;

@@ -13,7 +13,9 @@ use super::commit::Reason;
 use super::message::Message;
 use super::opening::State;
 use super::{Effect, Room};
-use crate::proto::config::{CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX, CONSENT_TRIES};
+use crate::proto::config::{
+    CHAIR_SILENCE_MAX, CHAIR_SILENCE_MAX_BY_RELAY, CONSENT_INTERVAL, CONSENT_INTERVAL_MAX, CONSENT_TRIES, TERMS_AHEAD_MAX,
+};
 use crate::proto::cx::{Cx, Post};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -163,11 +165,11 @@ impl Room {
         let ballot = match self.meta.succession.promised {
             // Another may have promised this term to itself and never found it: it consents to a later one.
             Some(promised) if promised.successor == self.meta.me && promised.after == place => {
-                Ballot { term: promised.term + u32::from(is_vain), ..promised }
+                Ballot { term: promised.term.saturating_add(u32::from(is_vain)), ..promised }
             }
             _ => {
                 self.meta.succession.tries = 0;
-                Ballot { term: own_term + 1, after: place, successor: self.meta.me }
+                Ballot { term: own_term.saturating_add(1), after: place, successor: self.meta.me }
             }
         };
         self.meta.succession.tried(cx.now);
@@ -286,7 +288,9 @@ impl Room {
             Some(promised) => ballot.term > promised.term || ballot == promised,
             None => ballot.term > self.meta.term,
         };
-        if !first || !self.electors(ballot.after, &[]).contains(&ballot.successor) {
+        let known = self.meta.succession.promised.map_or(self.meta.term, |promised| promised.term.max(self.meta.term));
+        let is_near = ballot.term <= known.saturating_add(TERMS_AHEAD_MAX);
+        if !first || !is_near || !self.electors(ballot.after, &[]).contains(&ballot.successor) {
             return;
         }
         // Only from where we are: a successor that lags gets the commits first, and one that is ahead asks again.
