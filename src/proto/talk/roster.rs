@@ -92,6 +92,16 @@ impl Roster {
         self.seats().filter(|(_, seat)| seat.standing == Standing::Sits)
     }
 
+    /// Whether every number is a seat's, and every device that came back did so as a later one.
+    pub fn is_in_order(&self) -> bool {
+        let count = SeatNumber::try_from(self.seats.len());
+        let is_later = |(number, seat): (SeatNumber, &Seat)| match seat.standing {
+            Standing::Replaced(newer) => number < newer && count.is_ok_and(|count| newer < count),
+            Standing::Sits | Standing::Left | Standing::Removed => true,
+        };
+        count.is_ok() && self.seats().all(is_later)
+    }
+
     /// How many people were ever admitted: a device that came back is the same person.
     pub fn people(&self) -> u8 {
         self.seats.iter().filter(|seat| !matches!(seat.standing, Standing::Replaced(_))).count() as u8
@@ -174,6 +184,15 @@ mod tests {
         assert!(five.vote_removal(2, 4, SIG));
         let mut two = roster(2);
         assert!(two.vote_removal(0, 1, SIG));
+    }
+
+    #[test]
+    fn a_device_comes_back_only_as_a_later_seat() {
+        let mut roster = roster(3);
+        for (newer, is_in_order) in [(0, false), (1, false), (2, true), (3, false)] {
+            roster.seat_mut(1).unwrap().standing = Standing::Replaced(newer);
+            assert_eq!(roster.is_in_order(), is_in_order, "{newer}");
+        }
     }
 
     #[test]

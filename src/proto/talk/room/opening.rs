@@ -55,10 +55,10 @@ impl State {
     }
 
     /// Whether everybody in the group sits by the key under which it was admitted, and every seat has a line.
-    fn fits(&self, group: &Group) -> bool {
+    pub(super) fn fits(&self, group: &Group) -> bool {
         let key = |member: &Member| Some(self.roster.seat(self.roster.number(member.seat)?)?.key);
         let sits = |member: &Member| key(member) == Some(member.key);
-        group.roster().iter().all(sits) && self.heads.len() == self.roster.seats().count()
+        group.roster().iter().all(sits) && self.heads.len() == self.roster.seats().count() && self.roster.is_in_order()
     }
 }
 
