@@ -373,13 +373,15 @@ impl Room {
         if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
-            if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id)))
-                && Some(founder) == successor
-            {
-                self.meta.epochs.keep_step(ballot.after, &message);
-                self.return_to(ballot.after);
-                self.enter_term(cx, ballot, group);
-                return Ok(Vec::new());
+            if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id))) {
+                if Some(founder) == successor && self.is_founded_by(&group, &ballot, &grants) {
+                    self.meta.epochs.keep_step(ballot.after, &message);
+                    self.return_to(ballot.after);
+                    self.enter_term(cx, ballot, group);
+                    return Ok(Vec::new());
+                }
+                // Its key package is spent: whatever we ask for next needs another.
+                self.meta.succession.own = None;
             }
         }
         if self.meta.succession.missed.replace(ballot) != Some(ballot) {
@@ -387,6 +389,17 @@ impl Room {
             self.ask_to_follow(cx, ballot);
         }
         Ok(Vec::new())
+    }
+
+    /// Whether nobody sits in the group but seats of the place that it follows, by their own consent.
+    fn is_founded_by(&self, group: &Group, ballot: &Ballot, grants: &[Grant]) -> bool {
+        let consented = |member: &Member| {
+            grants.iter().filter(|grant| grant.stands == ballot.after).any(|grant| {
+                let seat = self.meta.roster.seat(grant.seat);
+                seat.is_some_and(|seat| (seat.id, seat.key) == (member.seat, member.key))
+            })
+        };
+        group.roster().iter().all(consented)
     }
 
     /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
@@ -480,8 +493,11 @@ impl Room {
         let Some(ballot) = self.meta.succession.missed else { return Ok(Vec::new()) };
         let state: State = decode(state, "room state")?;
         let (group, chair) = Group::join(&mut self.keys, welcome, None).map_err(|_| Fault::Forged("welcome"))?;
+        // Its key package is spent, whatever becomes of it: what we say next has another.
+        self.meta.succession.own = None;
         let is_ours = state.founding == self.meta.founding && state.roster.number(self.keys.id()) == Some(self.meta.me);
-        if !is_ours || state.term < ballot.term || state.roster.number(chair) != Some(state.chair) {
+        let is_later = state.term > ballot.term || (state.term, state.chair) == (ballot.term, ballot.successor);
+        if !is_ours || !is_later || !state.fits(&group) || state.roster.number(chair) != Some(state.chair) {
             return Err(Fault::OutOfPlace("room state"));
         }
         // Seats that only our side admitted have to ask again: their numbers may be others' now.
