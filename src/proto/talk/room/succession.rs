@@ -542,6 +542,9 @@ impl Room {
         self.meta.split = None;
         self.agenda.adjourn();
         self.meta.welcomes.clear();
+        // Whom only our side had admitted is not told of that any more: it asks again.
+        let gone: Vec<_> = self.unheard.keys().copied().filter(|seat| self.meta.roster.number(*seat).is_none()).collect();
+        gone.into_iter().for_each(|seat| self.forget_welcome(cx, seat));
         self.meta.epochs.take_early();
         self.push_epoch();
         self.note_minimum();
