@@ -207,8 +207,14 @@ impl Room {
                 standing == Some(Standing::Left) || self.meta.roster.is_removal_agreed(number) || is_back(number)
             })
         };
+        // A seat that follows late comes in again by its own key; whom a commit sent away does not.
+        let may_come = |member: &Member| {
+            let known = self.meta.roster.number(member.seat).and_then(|number| self.meta.roster.seat(number));
+            known.is_none_or(|seat| seat.key == member.key && matches!(seat.standing, Standing::Sits | Standing::Left))
+        };
         let seats = self.group.roster().len() + staged.added.len() - staged.removed.len();
-        staged.removed.iter().all(may_go) && seats <= usize::from(self.meta.terms.seats_max)
+        let has_room = seats <= usize::from(self.meta.terms.seats_max);
+        staged.removed.iter().all(may_go) && staged.added.iter().all(may_come) && has_room
     }
 
     /// A commit as whoever we let in with it can carry it: we may be gone before those have heard it who are away.
