@@ -23,7 +23,7 @@ mod vectors;
 
 pub use error::GroupError;
 pub use member::{Member, Staged};
-pub use seat::{KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, SeatKeys, check_key_package, sign, verify};
+pub use seat::{KEY_PACKAGE_BYTES_MAX, KEY_PACKAGES_MAX, SeatKeys, check_key_package, share_no_key, sign, verify};
 
 use crate::proto::config::{PARCEL_LARGE_BYTES, PARCEL_PARTS_MAX};
 use crate::proto::error::Corrupt;

@@ -20,6 +20,7 @@ use openmls::prelude::{
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// A key package of ours has 284 bytes; more is not read.
@@ -153,7 +154,30 @@ pub(super) fn checked(bytes: &[u8]) -> Result<(Member, KeyPackage), GroupError> 
         _ => GroupError::Forged,
     })?;
     let member = member_by(&package).ok_or(OTHER_KEY_PACKAGE)?;
-    Ok((member, package))
+    let is_usable = hpke_keys(&package).iter().all(|key| is_sealable(key));
+    if is_usable { Ok((member, package)) } else { Err(GroupError::Refused("a key package to which nothing can be sealed")) }
+}
+
+/// Whether each of these key packages has public keys of its own: with two alike nothing can be founded, and either may be the copy.
+pub fn share_no_key<'a>(packages: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut is_new =
+        |bytes: &[u8]| checked(bytes).is_ok_and(|(_, package)| hpke_keys(&package).into_iter().all(|key| seen.insert(key)));
+    packages.into_iter().all(&mut is_new)
+}
+
+/// The public keys to which a founding and later commits are sealed.
+fn hpke_keys(package: &KeyPackage) -> [Vec<u8>; 2] {
+    // OpenMLS gives the leaf's key only as it is written, behind its length.
+    let leaf = package.leaf_node().encryption_key().tls_serialize_detached().unwrap_or_default();
+    [package.hpke_init_key().as_slice().to_vec(), leaf.get(1..).unwrap_or_default().to_vec()]
+}
+
+/// With a point of small order X25519 gives zeros, and HPKE refuses them (RFC 9180 section 7.1.4): one such key would stop every founding and
+/// every commit that is sealed to it.
+fn is_sealable(public: &[u8]) -> bool {
+    let any = x25519_dalek::StaticSecret::from([1; 32]);
+    <[u8; 32]>::try_from(public).is_ok_and(|public| any.diffie_hellman(&public.into()).was_contributory())
 }
 
 /// The member that a key package makes, `None` if it is not exactly as [`SeatKeys::key_package`] makes them.

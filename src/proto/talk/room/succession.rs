@@ -24,7 +24,7 @@ use crate::proto::secret::{Key, hash};
 use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
-use crate::proto::talk::group::{Group, Member, check_key_package, verify};
+use crate::proto::talk::group::{Group, Member, check_key_package, share_no_key, verify};
 use crate::proto::talk::roster::Standing;
 use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::parcel::ParcelKeys;
@@ -323,7 +323,9 @@ impl Room {
     fn take_grant(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
         let ours = self.meta.succession.promised.filter(|promised| promised.successor == self.meta.me && *promised == grant.ballot);
         let Some(ballot) = ours.filter(|ballot| ballot.after == self.place_in_chain()) else { return Ok(()) };
-        if !self.holds(&grant) {
+        let others = self.meta.succession.grants.values().filter(|other| other.seat != grant.seat);
+        let packages = others.chain([&grant]).map(|grant| &grant.key_package[..]);
+        if !self.holds(&grant) || !share_no_key(packages) {
             return Err(Fault::Forged("consent"));
         }
         self.meta.succession.grants.insert(grant.seat, grant);
