@@ -209,8 +209,10 @@ impl Room {
         self.meta.split.unwrap_or((self.meta.term, self.group.epoch()))
     }
 
+    /// Whether another may take the chair's place. Whom more than half of the others want removed does not do it itself.
     fn is_chair_gone(&self, now: Instant) -> bool {
-        self.meta.split.is_some() || self.is_silent(self.meta.chair, now)
+        let chair = self.meta.chair;
+        self.meta.split.is_some() || self.meta.roster.is_removal_agreed(chair) || self.is_silent(chair, now)
     }
 
     /// Whether a chair does not sit any more, or was not heard for so long that another may take its place.
