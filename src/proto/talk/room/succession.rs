@@ -209,10 +209,12 @@ impl Room {
         self.meta.split.unwrap_or((self.meta.term, self.group.epoch()))
     }
 
-    /// Whether another may take the chair's place. Whom more than half of the others want removed does not do it itself.
+    /// Whether another may take the chair's place. Whom more than half of the others want removed does not do it itself; who chairs knows
+    /// that it is here, though it never hears itself.
     fn is_chair_gone(&self, now: Instant) -> bool {
         let chair = self.meta.chair;
-        self.meta.split.is_some() || self.meta.roster.is_removal_agreed(chair) || self.is_silent(chair, now)
+        let is_silent = || !self.is_chair() && self.is_silent(chair, now);
+        self.meta.split.is_some() || self.meta.roster.is_removal_agreed(chair) || is_silent()
     }
 
     /// Whether a chair does not sit any more, or was not heard for so long that another may take its place.
