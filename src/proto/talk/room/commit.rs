@@ -103,7 +103,10 @@ impl Room {
                     }
                 }
                 Reason::Named { seat: number, key } => {
-                    let Some(seat) = self.meta.roster.seat_mut(number).filter(|seat| seat.rejoin_key.is_none()) else { continue };
+                    // A seat that names one key to some and another to others is heard as the chair heard it, or they would part here.
+                    let Some(seat) = self.meta.roster.seat_mut(number).filter(|seat| seat.rejoin_key != Some(key)) else {
+                        continue;
+                    };
                     if key.is_of(&self.room, seat.id, &seat.key) {
                         seat.rejoin_key = Some(key);
                     }
