@@ -280,18 +280,25 @@ impl Insider {
     /// The last vote of each seat among these parcels.
     pub fn heard_votes(&mut self, parcels: &[Parcel]) -> BTreeMap<SeatNumber, Vote> {
         let mut votes = BTreeMap::new();
+        for item in self.heard(parcels) {
+            if let Item::Entry(Entry { seat, body: Body::Vote(vote), .. }) = item {
+                votes.insert(seat, vote);
+            }
+        }
+        votes
+    }
+
+    /// What stands in these parcels of anybody's line.
+    pub fn heard(&mut self, parcels: &[Parcel]) -> Vec<Item> {
+        let mut items = Vec::new();
         for content in parcels.iter().filter_map(|parcel| self.parcels.open(parcel)) {
             // A whole message that is sealed by MLS: `00`, variant 0, bytes.
             let Some(sealed) = content.strip_prefix(&[0, 0]).and_then(|rest| decode::<Vec<u8>>(rest, "sealed").ok()) else {
                 continue;
             };
             let Ok(Opened::Message { plaintext, .. }) = self.group.open(&sealed) else { continue };
-            for item in decode::<Vec<Item>>(&plaintext, "entries").unwrap_or_default() {
-                if let Item::Entry(Entry { seat, body: Body::Vote(vote), .. }) = item {
-                    votes.insert(seat, vote);
-                }
-            }
+            items.extend(decode::<Vec<Item>>(&plaintext, "entries").unwrap_or_default());
         }
-        votes
+        items
     }
 }
