@@ -280,11 +280,8 @@ impl Room {
                 // Nobody tells us what stands in our own line.
                 let me = self.meta.me;
                 for item in items.into_iter().filter(|item| item.seat() != me) {
-                    match self.take_item(cx, item, &mut effects) {
-                        Ok(()) => {}
-                        // What others say beside it counts: it would not come again.
-                        Err(broken) => fault = Some(broken),
-                    }
+                    // What others say beside what is refused counts: it would not come again.
+                    fault = self.take_item(cx, item, &mut effects).err().or(fault);
                 }
                 self.persist(cx);
                 fault.filter(|_| effects.is_empty()).map_or(Ok(effects), Err)
@@ -305,23 +302,6 @@ impl Room {
                 | GroupError::Broken,
             ) => Err(Fault::Forged("group message")),
         }
-    }
-
-    fn take_item(&mut self, cx: &mut Cx<'_>, item: Item, effects: &mut Vec<Effect>) -> Result<(), Fault> {
-        let place = (item.seat(), item.number());
-        let ready = self.log.receive(&self.room, item, verify_entry)?;
-        self.repair.note_answer(cx.now, place);
-        let mut taken = Ok(());
-        for ready in ready {
-            self.persist_item(cx, &ready);
-            if let Item::Entry(entry) = ready {
-                match self.act(cx, entry) {
-                    Ok(more) => effects.extend(more),
-                    Err(broken) => taken = Err(broken),
-                }
-            }
-        }
-        taken
     }
 
     fn take_beacon(&mut self, cx: &mut Cx<'_>, beacon: &Beacon, via: Via) {

@@ -166,7 +166,7 @@ impl Room {
         self.meta.epochs.keep_step(commit.place, &Message::Commit(commit));
         self.push_epoch();
         // The chair is at work: what it has not done yet comes again.
-        self.meta.succession.is_met();
+        self.meta.succession.is_needed = false;
         self.persist_group(cx);
         self.persist(cx);
         self.trickle.reset(cx.rng, cx.now);

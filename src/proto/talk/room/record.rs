@@ -3,11 +3,12 @@
 //! The records of a talk's scope: `room`, `seat` (the keys of our own), `g/…` (the group's), `e/…` (one per place in a line), `w/…` (the
 //! welcome of each who was admitted and not yet heard). The stub outlives the scope's key, for a device that has to come back without it.
 
-use super::Room;
 use super::opening::State;
 use super::succession::Succession;
+use super::{Effect, Room, verify_entry};
 use crate::proto::board::Terms;
 use crate::proto::cx::Cx;
+use crate::proto::error::Fault;
 use crate::proto::id::{CardId, SeatId, TalkId};
 use crate::proto::io::{Output, Persist, Scope};
 use crate::proto::rng::Rng;
@@ -154,6 +155,23 @@ impl Room {
     pub(super) fn persist_item(&self, cx: &mut Cx<'_>, item: &Item) {
         let name = [ENTRY, &[item.seat()], &item.number().to_be_bytes()].concat();
         cx.put(Scope::Talk(self.talk), &name, item);
+    }
+
+    /// Takes an item of somebody's line, and acts on all that are in order with it, whichever of them breaks a rule.
+    pub(super) fn take_item(&mut self, cx: &mut Cx<'_>, item: Item, effects: &mut Vec<Effect>) -> Result<(), Fault> {
+        let place = (item.seat(), item.number());
+        let ready = self.log.receive(&self.room, item, verify_entry)?;
+        self.repair.note_answer(cx.now, place);
+        let mut taken = Ok(());
+        for ready in ready {
+            self.persist_item(cx, &ready);
+            let Item::Entry(entry) = ready else { continue };
+            match self.act(cx, entry) {
+                Ok(more) => effects.extend(more),
+                Err(broken) => taken = Err(broken),
+            }
+        }
+        taken
     }
 
     pub(super) fn persist_welcome(&self, cx: &mut Cx<'_>, welcome: &Welcome) {

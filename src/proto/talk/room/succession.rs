@@ -95,7 +95,7 @@ pub(super) struct Succession {
     promised: Option<Ballot>,
     grants: BTreeMap<SeatNumber, Grant>,
     /// Something waits for a chair.
-    is_needed: bool,
+    pub(super) is_needed: bool,
     /// The newest founded term that we are not part of,
     missed: Option<Ballot>,
     /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
@@ -114,11 +114,6 @@ impl Succession {
     /// Goes on after a restart with what is still wanted.
     pub(super) fn resume(&mut self, now: Instant) {
         self.next_try = (self.is_needed || self.missed.is_some()).then_some(now);
-    }
-
-    /// What waited for a chair has one.
-    pub(super) fn is_met(&mut self) {
-        self.is_needed = false;
     }
 
     /// Asked once more: the next time is later if nothing comes of it.
