@@ -2,8 +2,8 @@
 //!
 //! Laws: a term is founded with the signed consent of more than half of the seats that the last epoch agreed on (of two: both), or of
 //! half of them and, with seats that have not followed to it, more than half of all that sit; and a seat consents once per term,
-//! remembered before it is said. Any two such sets share a seat, so no two successors can both have one. If a hostile seat consents
-//! twice, two can: then the lower successor's term stands, and the other follows like everybody who was away. A seat that was away
+//! remembered before it is said. Any two such sets of one place share a seat, so no two successors can both have one. If a hostile seat
+//! consents twice, two can: then the lower successor's term stands, and the other follows like everybody who was away. A seat that was away
 //! keeps its number, its log and its words: it follows by the same chain of steps by which others follow commits.
 
 #[cfg(test)]
@@ -423,7 +423,7 @@ impl Room {
     }
 
     /// Whether the consent of these seats founds a term after an epoch with these electors: more than half of them, of two both; or half
-    /// of them and more than half of all that sit, where some sit that have not followed to it. Any two such sets share a seat.
+    /// of them and more than half of all that sit, where some sit that have not followed to it. Two such sets share a seat.
     fn may_found(&self, seats: &[SeatNumber], electors: &[SeatNumber]) -> bool {
         let sits = |number: &SeatNumber| {
             electors.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
