@@ -201,7 +201,7 @@ fn three_in_a_line_meet_through_the_middle_one_which_can_read_nothing() {
     // With this seed twenty metres are heard and forty are not.
     let hall = Hall::new(2, &[0.0, 40.0, 20.0]);
     if let Stage::Simulated { facade, .. } = &hall.stage {
-        // As bluetoothd has it.
+        // Cells overtake each other, as over the bearers of Enhanced ATT.
         facade.set_bearers(5);
     }
     let mut people =

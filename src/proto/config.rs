@@ -4,7 +4,7 @@ pub use std::time::Duration;
 
 /// One cell on a link: 244 bytes fill one BLE packet at ATT MTU 247.
 pub const CELL_BYTES: usize = 244;
-/// Cells of a link by radio that may be there before one that precedes them: as many as a frame has. BlueZ was seen to let five overtake.
+/// Cells of a link by radio that may be there before one that precedes them: as many as a frame has.
 pub const EARLY_CELLS_MAX: usize = 16;
 /// Service data of an advert: what BlueZ lets through under a 128-bit UUID, beside the flags.
 pub const ADVERT_BYTES: usize = 10;
@@ -58,8 +58,8 @@ pub const JOB_MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Parcels remembered as seen: a day of a busy hall's traffic; about 150 bytes each with their order.
 pub const SEEN_MAX: usize = 65_536;
-/// A lasting parcel that was passed on to nobody when it came is not kept under the radio's next id if it is younger: in this time every
-/// neighbour was told of it twice.
+/// A lasting parcel that was passed on to nobody when it came is not kept under the radio's next id if it is younger: three times
+/// [`RECONCILE_INTERVAL`], in which the neighbours are told of it.
 pub const MARK_TIME_MAX: Duration = Duration::from_secs(90);
 /// How long an ephemeral parcel is remembered: longer than any path through the mesh takes.
 pub const EPHEMERAL_MEMORY: Duration = Duration::from_secs(300);

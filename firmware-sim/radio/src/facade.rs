@@ -154,7 +154,7 @@ impl Facade {
     }
 
     /// How many ATT bearers a connection has, which keep no order between them: of so many, one less may overtake a value that nobody
-    /// answers. One at first; bluetoothd 5.66 opens more.
+    /// answers. One at first.
     pub fn set_bearers(&self, bearers: u8) {
         self.set(|settings| settings.bearers = u32::from(bearers));
     }

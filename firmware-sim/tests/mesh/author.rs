@@ -1,15 +1,15 @@
 //! Who has links to many does not know the author of a word: not by who says it first, and not by anything else that it sees of it.
 
+use super::WALL;
 use alcove::proto::id::LinkId;
 use alcove::proto::mesh::{Kind, Mesh};
 use alcove::proto::rng::Rng;
 use alcove::proto::secret::Key;
-use alcove::proto::time::{Duration, Instant, WallTime};
+use alcove::proto::time::{Duration, Instant};
 use alcove::proto::wire::frame::Frame;
 use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
 use std::collections::BTreeMap;
 
-const WALL: WallTime = WallTime(3_600_000 * 1_000);
 const PHONES: usize = 6;
 /// The one that watches has a link to each and says nothing.
 const WATCHER: usize = PHONES;

@@ -1,33 +1,20 @@
 //! Two devices of a busy hall, each with as much as it may carry: what they say to each other comes to an end.
 
+use super::{LINK, WALL, parcels};
 use alcove::proto::config::{CARRIED_BYTES_MAX, PARCEL_SMALL_BYTES};
 use alcove::proto::id::LinkId;
 use alcove::proto::mesh::{Kind, Mesh, Outgoing};
 use alcove::proto::rng::Rng;
-use alcove::proto::secret::Key;
-use alcove::proto::time::{Duration, Instant, WallTime};
+use alcove::proto::time::{Duration, Instant};
 use alcove::proto::wire::frame::Frame;
-use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
-
-const WALL: WallTime = WallTime(3_600_000 * 1_000);
-const LINK: LinkId = LinkId(9);
-
-/// Parcels in all but the making, which takes longer than taking them; each in a crowd as its author draws it.
-fn parcels(rng: &mut Rng, count: usize) -> Vec<Parcel> {
-    let travel = Travel { expiry_hours: 1_040, ephemeral: false, hops: 5 };
-    let mut bytes = ParcelKeys::new(&Key([1; 32])).seal(rng, travel, b"x").unwrap().as_bytes().to_vec();
-    let next = |number: usize| {
-        bytes[20..28].copy_from_slice(&(number as u64).to_be_bytes());
-        Parcel::decode(bytes.clone()).unwrap().in_crowd(rng.below(4) as u8)
-    };
-    (0..count).map(next).collect()
-}
 
 #[test]
 fn two_that_carry_all_they_may_and_not_the_same_hand_over_each_parcel_once() {
     let rng = &mut Rng::new([4; 32]);
     let full = CARRIED_BYTES_MAX / PARCEL_SMALL_BYTES;
     let day = parcels(rng, full * 3 / 2);
+    // Each in a crowd as its author draws it.
+    let day: Vec<_> = day.into_iter().map(|parcel| parcel.in_crowd(rng.below(4) as u8)).collect();
     let mut sides = [Mesh::default(), Mesh::default()];
     // Everybody hears everything in the course of half a day, one over one neighbour, the other over three.
     sides.iter_mut().for_each(|side| (1..4).for_each(|link| drop(side.link_up(rng, Instant(0), LinkId(link), [1; 32], false))));

@@ -1,27 +1,14 @@
 //! Two that meet over a link that takes a while: nearly each parcel is handed over once, and in the end both carry the same.
 
+use super::{LINK, WALL, parcels};
 use alcove::proto::config::CELL_BYTES;
-use alcove::proto::id::{LinkId, ParcelId};
+use alcove::proto::id::ParcelId;
 use alcove::proto::mesh::{Kind, Mesh, Outgoing};
 use alcove::proto::rng::Rng;
-use alcove::proto::secret::Key;
-use alcove::proto::time::{Duration, Instant, WallTime};
+use alcove::proto::time::{Duration, Instant};
 use alcove::proto::wire::frame::Frame;
-use alcove::proto::wire::parcel::{Parcel, ParcelKeys, Travel};
+use alcove::proto::wire::parcel::Parcel;
 use std::collections::VecDeque;
-
-const WALL: WallTime = WallTime(3_600_000 * 1_000);
-const LINK: LinkId = LinkId(9);
-
-fn parcels(rng: &mut Rng, count: usize) -> Vec<Parcel> {
-    let travel = Travel { expiry_hours: 1_040, ephemeral: false, hops: 5 };
-    let mut bytes = ParcelKeys::new(&Key([1; 32])).seal(rng, travel, b"x").unwrap().as_bytes().to_vec();
-    let next = |number: usize| {
-        bytes[20..28].copy_from_slice(&(number as u64).to_be_bytes());
-        Parcel::decode(bytes.clone()).unwrap()
-    };
-    (0..count).map(next).collect()
-}
 
 struct Way {
     free: Instant,
