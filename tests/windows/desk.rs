@@ -1,6 +1,7 @@
 //! A desk for windows: a display without a screen, a window manager, and a session bus with the accessibility bus switched on, as with a
 //! screen reader. All of it is gone when it is dropped.
 
+use super::person::eventually;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -27,7 +28,8 @@ impl Desk {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let screen = format!("{}x{}x24", SIZE.0, SIZE.1);
         let mut server = Command::new("Xvfb");
-        server.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &screen, "-fbdir"]).arg(folder.path());
+        // Not to begin again when its first client ends: that would cut off who connects meanwhile.
+        server.args(["-noreset", "-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &screen, "-fbdir"]).arg(folder.path());
         let (server, number) = first_line(server);
         let display = format!(":{number}");
         let mut bus = Command::new("dbus-daemon");
@@ -41,6 +43,8 @@ impl Desk {
         let manager = manager.arg("--config-file").arg(rules).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let manager = manager.expect("openbox starts");
         desk.processes.push(manager);
+        // It has taken the display: a window that is mapped from now on is seen.
+        eventually("a window manager", || (!desk.xdotool(&["get_num_desktops"]).is_empty()).then_some(()));
         desk
     }
 

@@ -81,13 +81,15 @@ impl<'a> Person<'a> {
         command.args(["--lan", table.lan, "--keystore", "file", "--mdns-port", &port, "--profile"]);
         command.arg(table.folder.join(profile)).args(options).env("TMPDIR", table.folder);
         let child = command.stdin(Stdio::null()).spawn().expect("the app starts");
-        let pid = child.id().to_string();
-        let window = eventually("a window", || {
-            let found = table.desk.xdotool(&["search", "--onlyvisible", "--pid", &pid]);
+        let (window, pictures) = (String::new(), AtomicUsize::new(0));
+        let mut person = Person { table, name: name.to_owned(), child, window, place: (0, 0, 0, 0), pictures };
+        person.window = eventually("a window", || {
+            let ended = person.child.try_wait().expect("whether it runs");
+            assert_eq!(ended, None, "the app ends before there is a window");
+            let found = table.desk.xdotool(&["search", "--onlyvisible", "--pid", &person.child.id().to_string()]);
             found.lines().next().map(str::to_owned)
         });
-        table.desk.xdotool(&["windowmove", "--sync", &window, &left.to_string(), "10"]);
-        let mut person = Person { table, name: name.to_owned(), child, window, place: (0, 0, 0, 0), pictures: AtomicUsize::new(0) };
+        table.desk.xdotool(&["windowmove", "--sync", &person.window, &left.to_string(), "10"]);
         person.place = person.look_where();
         person
     }
