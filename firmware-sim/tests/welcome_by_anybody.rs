@@ -1,19 +1,31 @@
-//! Open: a seat that was away takes the word of whoever welcomes it for the term that it is let into.
+//! Who is away while a term is founded follows nobody but the chair of a term that is proven to it, whoever welcomes it first.
 
-use alcove::proto::id::CardId;
+use alcove::proto::id::{CardId, SeatId};
 use alcove::proto::rng::Rng;
-use alcove::proto::secret::Key;
-use alcove::proto::talk::entry::Head;
-use alcove::proto::talk::group::Group;
+use alcove::proto::secret::{Key, hash};
+use alcove::proto::talk::entry::{Head, Sig};
+use alcove::proto::talk::group::{Group, Member, SeatKeys, verify};
 use alcove::proto::talk::roster::Roster;
+use alcove::proto::wire::message::Assembler;
 use alcove::proto::wire::parcel::Parcel;
 use alcove::proto::wire::{decode, encode};
 use firmware_sim::intruder::{Insider, Intruder};
 use firmware_sim::network::{Network, START};
 use firmware_sim::scenario::{S, open_room, room, terms};
 
+type Place = (u32, u64);
+type Ballot = (u32, Place, u8);
+type Grant = (Ballot, u8, Place, Vec<u8>, Sig);
+/// A goodbye as a reason: its variant, the seat, and what it signed.
+type Goodbye = (u8, u8, Sig);
+type Founded = (Ballot, Vec<Grant>, Vec<Goodbye>, Vec<u8>, Sig);
+type Consent = (u8, Place, [u8; 32], Sig);
+type Mandate = (Ballot, Vec<Consent>, [u8; 32], Sig);
+
+const LATE: [u8; 2] = [7, 3];
+const FOUNDED: [u8; 2] = [7, 2];
+
 #[test]
-#[ignore = "open: a welcome into a later term does not prove that term"]
 fn a_seat_that_was_away_follows_nobody_but_the_chair_of_the_term() {
     let mut network = Network::new(32, 6);
     network.connect_all();
@@ -38,28 +50,90 @@ fn a_seat_that_was_away_follows_nobody_but_the_chair_of_the_term() {
     let mut end = Intruder::connect(&mut network, away);
     end.hand(&mut network, &recorded);
     end.run(&mut network, S(10));
-    type Late = ((u32, (u32, u64), u8), u8, (u32, u64), Vec<u8>, ([u8; 32], [u8; 32]));
-    let late = end.parcels().iter().filter_map(|parcel| insider.parcels.open(parcel)).find_map(|content| {
-        let rest = content.strip_prefix(&[0, 7, 3])?.to_vec();
-        decode::<Late>(&rest, "late").ok()
-    });
-    let (_, seat, _, package, _) = late.expect("control: it asks to follow");
-    let rng = &mut Rng::new([3; 32]);
-    let (mut group, _) = Group::found(rng, &insider.keys, [9; 16], &[], &Key([1; 32]), b"nobody's").unwrap();
-    let welcome = group.admit_and_remove(rng, &[package], None).unwrap().welcome.unwrap();
-    let mut roster = Roster::default();
-    insider.members.iter().for_each(|member| assert!(roster.admit(member.seat, member.key).is_some()));
-    let (card, term, chair) = (CardId([0; 16]), u32::MAX, insider.number);
-    let none: Vec<Vec<u8>> = Vec::new();
-    let state = (
-        (terms(3, 50), card, insider.founding.clone(), term, chair, roster),
-        (vec![Head::default(); insider.members.len()], START, 0_u32, Vec::<u8>::new(), none.clone(), none),
-    );
-    let step = [&[4][..], &encode(&(seat, welcome, encode(&state)))].concat();
-    let parcels = insider.message(7, &step);
-    end.hand(&mut network, &parcels);
-    end.run(&mut network, S(5));
+    let late: Grant = decode(&said(&insider, &end.parcels(), LATE), "late").expect("control: it asks to follow");
+    let founded: Founded = decode(&said(&insider, &recorded, FOUNDED), "founded").expect("control: the founding was heard");
+    let (true_one, chair) = (mandate(&insider, &founded), founded.0.2);
+    // Terms with a chair that nobody chose, and the term that was founded, with another in the place of its chair.
+    let own = insider.number;
+    let alone = own_mandate(&insider, (3, (2, 1), own));
+    let other = SeatKeys::generate(&mut Rng::new([4; 32]));
+    let not_the_chair = Member { seat: other.id(), key: other.verifying_key() };
+    let same_name = Member { seat: insider.members[usize::from(chair)].seat, ..not_the_chair };
+    let lies = [
+        (u32::MAX, own, Vec::new(), None),
+        (3, own, vec![true_one.clone()], None),
+        (3, own, vec![true_one.clone(), alone.clone()], None),
+        (3, own, vec![alone], None),
+        (2, chair, vec![true_one.clone()], None),
+        (2, chair, vec![true_one.clone()], Some(not_the_chair)),
+        (2, chair, vec![true_one], Some(same_name)),
+    ];
+    for (number, (term, chair, mandates, instead)) in lies.into_iter().enumerate() {
+        let rng = &mut Rng::new([number as u8; 32]);
+        let keys = if instead.is_some() { &other } else { &insider.keys };
+        let (mut group, _) = Group::found(rng, keys, [9; 16], &[], &Key([1; 32]), b"nobody's").unwrap();
+        let welcome = group.admit_and_remove(rng, &[late.3.clone()], None).unwrap().welcome.unwrap();
+        let mut roster = Roster::default();
+        for member in &insider.members {
+            let is_chair = member.seat == insider.members[usize::from(chair)].seat;
+            let member = instead.filter(|_| is_chair).unwrap_or(*member);
+            assert!(roster.admit(member.seat, member.key).is_some());
+        }
+        let none: Vec<Vec<u8>> = Vec::new();
+        let state = (
+            (terms(3, 50), CardId([0; 16]), insider.founding.clone(), term, chair, roster),
+            (vec![Head::default(); insider.members.len()], START, 0_u32, Vec::<u8>::new(), none.clone(), mandates, none),
+        );
+        let step = [&[4][..], &encode(&(late.1, welcome, encode(&state)))].concat();
+        let parcels = insider.message(7, &step);
+        end.hand(&mut network, &parcels);
+        end.run(&mut network, S(5));
+        assert_eq!(room(&network, away, talks[away]).term, 1, "it follows lie {number}");
+    }
     network.connect_all();
     let follows = network.run_until(S(1_500), |n| room(n, away, talks[away]).fingerprint == room(n, 2, talks[2]).fingerprint);
     assert!(follows, "it is in term {}", room(&network, away, talks[away]).term);
+}
+
+/// What follows in the last message among these parcels that begins so.
+fn said(insider: &Insider, parcels: &[Parcel], variant: [u8; 2]) -> Vec<u8> {
+    let mut parts = Assembler::default();
+    let contents = parcels.iter().filter_map(|parcel| insider.parcels.open(parcel));
+    let messages = contents.filter_map(|content| parts.take(&content).ok()?);
+    let found = messages.filter_map(|message| message.strip_prefix(&variant).map(<[u8]>::to_vec));
+    found.last().expect("control: it was said")
+}
+
+/// What a member of the founded term can show of it.
+fn mandate(insider: &Insider, (ballot, grants, goodbyes, welcome, signature): &Founded) -> Mandate {
+    let consent = |(_, seat, stands, package, signature): &Grant| {
+        let package = hash("alcove/1 key package", &[package]);
+        let parts = statement(insider, *ballot, *stands, package);
+        let key = insider.members[usize::from(*seat)].key;
+        assert!(verify(&key, "consent to a term", &[&insider.room, &parts], &signature.to_bytes()), "control: it consented");
+        (*seat, *stands, package, *signature)
+    };
+    let consents: Vec<Consent> = grants.iter().map(consent).collect();
+    let rest = hash("alcove/1 with a founding", &[&encode(&(goodbyes, welcome))]);
+    let said = hash("alcove/1 founding of a term", &[&encode(&(ballot, &consents)), &rest]);
+    let key = insider.members[usize::from(ballot.2)].key;
+    assert!(verify(&key, "founding of a term", &[&insider.room, &said], &signature.to_bytes()), "control: it was founded");
+    (*ballot, consents, rest, *signature)
+}
+
+/// As good as one seat alone can make it.
+fn own_mandate(insider: &Insider, ballot: Ballot) -> Mandate {
+    let package = [7; 32];
+    let said = statement(insider, ballot, ballot.1, package);
+    let signature: Sig = insider.keys.sign("consent to a term", &[&insider.room, &said]).into();
+    let consents: Vec<Consent> =
+        (0..4).map(|seat| (if seat == 3 { insider.number } else { seat }, ballot.1, package, signature)).collect();
+    let said = hash("alcove/1 founding of a term", &[&encode(&(ballot, &consents)), &[0; 32]]);
+    (ballot, consents, [0; 32], insider.keys.sign("founding of a term", &[&insider.room, &said]).into())
+}
+
+fn statement(insider: &Insider, ballot: Ballot, stands: Place, package: [u8; 32]) -> Vec<u8> {
+    let successor = insider.members[usize::from(ballot.2)];
+    let (id, key): (SeatId, [u8; 32]) = (successor.seat, successor.key);
+    encode(&(ballot, id, key, stands, package))
 }

@@ -304,3 +304,5 @@ pub const CONSENT_TRIES: u32 = 4;
 /// A seat consents to a term that is at most so much later than any it has promised: a successor that asks alone for a week gets to some
 /// 2,500, and nobody uses up all that there are with one question.
 pub const TERMS_AHEAD_MAX: u32 = 1 << 16;
+/// A member shows by whose consent the last so many terms were founded: with 26 consents each some 3 KB.
+pub const MANDATES_MAX: usize = 16;

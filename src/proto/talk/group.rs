@@ -160,6 +160,20 @@ impl Group {
     /// [`GroupError::Foreign`] if no unspent key package of ours is named, [`GroupError::Forged`] if the welcome or the pre-shared
     /// key does not hold, [`GroupError::Refused`] if the group is not of a talk's form.
     pub fn join(seat: &mut SeatKeys, welcome: &[u8], psk: Option<(&Key, &[u8])>) -> Result<(Group, SeatId), GroupError> {
+        Group::join_if(seat, welcome, psk, |_, _| true)
+    }
+
+    /// The same, if the group and the seat that signed the welcome are the wanted ones: whoever welcomes into another group spends no
+    /// key package.
+    ///
+    /// # Errors
+    /// As [`Group::join`]; [`GroupError::Refused`] if it is not wanted.
+    pub fn join_if(
+        seat: &mut SeatKeys,
+        welcome: &[u8],
+        psk: Option<(&Key, &[u8])>,
+        is_wanted: impl FnOnce(&Group, SeatId) -> bool,
+    ) -> Result<(Group, SeatId), GroupError> {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)? else {
             return Err(GroupError::Malformed);
         };
@@ -184,6 +198,9 @@ impl Group {
         let unspent = store.take_key_packages();
         let group = Group { mls, store, signing: seat.signing(), me: seat.member() };
         group.check_form()?;
+        if !is_wanted(&group, welcomer.seat) {
+            return Err(GroupError::Refused("another group than was agreed"));
+        }
         seat.packages.retain(|(key, _)| unspent.contains_key(key));
         Ok((group, welcomer.seat))
     }

@@ -8,6 +8,7 @@ mod closing;
 mod commit;
 #[cfg(test)]
 mod hostile;
+mod mandate;
 mod message;
 mod notes;
 mod opening;

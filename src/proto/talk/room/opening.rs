@@ -3,6 +3,7 @@
 //! Law: what the chair sends fits the group that it admits to, or nobody enters.
 
 use super::Room;
+use super::mandate::Mandate;
 use super::record::Meta;
 use crate::proto::board::Terms;
 use crate::proto::cx::Cx;
@@ -37,6 +38,8 @@ pub struct State {
     /// The notes, saved.
     pub document: Vec<u8>,
     pub(super) returned: Vec<Returned>,
+    /// By which consents the terms after the first were founded, the oldest first.
+    pub(super) mandates: Vec<Mandate>,
     /// The commit that lets the newcomer in, sealed for those who have not heard it: to be carried to them, and not to be read.
     pub led_by: Vec<Vec<u8>>,
 }
@@ -50,8 +53,21 @@ impl State {
             roster.admit(member.seat, member.key);
         }
         let heads = vec![Head::default(); group.roster().len()];
-        let (generation, document, returned, led_by) = (0, Vec::new(), Vec::new(), Vec::new());
-        Some(State { terms, card, founding, term: 1, chair: 0, roster, heads, opened, generation, document, returned, led_by })
+        Some(State {
+            terms,
+            card,
+            founding,
+            term: 1,
+            chair: 0,
+            roster,
+            heads,
+            opened,
+            generation: 0,
+            document: Vec::new(),
+            returned: Vec::new(),
+            mandates: Vec::new(),
+            led_by: Vec::new(),
+        })
     }
 
     /// Whether everybody in the group sits by the key under which it was admitted, and every seat has a line.
@@ -123,6 +139,7 @@ impl Room {
             generation,
             document,
             returned: self.meta.returned.clone(),
+            mandates: self.meta.mandates.clone(),
             led_by: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! The records of a talk's scope: `room`, `seat` (the keys of our own), `g/…` (the group's), `e/…` (one per place in a line), `w/…` (the
 //! welcome of each who was admitted and not yet heard). The stub outlives the scope's key, for a device that has to come back without it.
 
+use super::mandate::Mandate;
 use super::opening::State;
 use super::succession::Succession;
 use super::{Effect, Room, verify_entry};
@@ -55,6 +56,8 @@ pub(super) struct Meta {
     pub(super) read_only: bool,
     pub(super) to_tell: Vec<Welcome>,
     pub(super) succession: Succession,
+    /// By which consents the terms up to ours were founded.
+    pub(super) mandates: Vec<Mandate>,
     pub(super) document: Requests,
     /// The place after which the chair took us one way and others another: only a new term brings us together.
     pub(super) split: Option<(u32, u64)>,
@@ -67,8 +70,7 @@ pub(super) struct Meta {
 impl Meta {
     /// Of a member that begins with this state.
     pub(super) fn new(rng: &mut Rng, wall: WallTime, me: SeatNumber, state: State) -> Meta {
-        let State { terms, card, founding, term, chair, roster, heads, opened, returned, generation: _, document: _, led_by: _ } =
-            state;
+        let State { terms, card, founding, term, chair, roster, heads, opened, returned, mandates, .. } = state;
         Meta {
             remaining: WallTime::from_hours(terms.expires_hours).since(wall),
             terms,
@@ -89,6 +91,7 @@ impl Meta {
             read_only: false,
             to_tell: Vec::new(),
             succession: Succession::default(),
+            mandates,
             document: Requests::default(),
             split: None,
             heard_commit: None,

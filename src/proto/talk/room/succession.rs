@@ -10,6 +10,7 @@
 mod tests;
 
 use super::commit::Reason;
+use super::mandate::{Ballot, Grant, Mandate};
 use super::message::Message;
 use super::opening::State;
 use super::{Effect, Room};
@@ -24,16 +25,13 @@ use crate::proto::secret::{Key, hash};
 use crate::proto::talk::agenda::Admission;
 use crate::proto::talk::entry::{SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
-use crate::proto::talk::group::{Group, Member, check_key_package, share_no_key, verify};
-use crate::proto::talk::roster::Standing;
+use crate::proto::talk::group::{Group, Member, check_key_package, share_no_key};
+use crate::proto::talk::roster::{Roster, Standing};
 use crate::proto::time::{Instant, doubled};
 use crate::proto::wire::parcel::ParcelKeys;
 use crate::proto::wire::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-const DOMAIN: &str = "consent to a term";
-const FOUNDING_DOMAIN: &str = "founding of a term";
 
 /// Steps to a new term, sealed under the keys of the epoch that it follows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,28 +48,6 @@ pub(super) enum Step {
     Welcome { seat: SeatNumber, welcome: Vec<u8>, state: Vec<u8> },
 }
 
-/// What is consented to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Ballot {
-    /// The term to be founded.
-    term: u32,
-    /// The term and epoch that it follows.
-    after: (u32, u64),
-    /// Who founds it and will chair it.
-    successor: SeatNumber,
-}
-
-/// A seat's consent. It can be shown to anybody who knows the seat's key.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Grant {
-    ballot: Ballot,
-    seat: SeatNumber,
-    /// Where it stands: at the place that the term follows, or behind it. Then it has to be let in.
-    stands: (u32, u64),
-    key_package: Vec<u8>,
-    signature: Sig,
-}
-
 /// The founding of a term, signed by the successor: two of one place prove that it founded twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Founded {
@@ -84,8 +60,8 @@ pub(super) struct Founded {
 }
 
 impl Founded {
-    fn signed_hash(ballot: &Ballot, grants: &[Grant], goodbyes: &[Reason], welcome: &[u8]) -> [u8; 32] {
-        hash("alcove/1 founding of a term", &[&encode(&(ballot, grants, goodbyes, welcome))])
+    fn mandate(&self) -> Mandate {
+        Mandate::new(self.ballot, &self.grants, &self.goodbyes, &self.welcome, self.signature)
     }
 }
 
@@ -200,7 +176,7 @@ impl Room {
     }
 
     /// Where the others are too: our epoch, or the last one before the chair split the room.
-    fn place_in_chain(&self) -> (u32, u64) {
+    pub(super) fn place_in_chain(&self) -> (u32, u64) {
         self.meta.split.unwrap_or((self.meta.term, self.group.epoch()))
     }
 
@@ -238,17 +214,6 @@ impl Room {
         !electors.into_iter().any(|number| number < self.meta.me && number != self.meta.chair && here(number))
     }
 
-    /// The seats of an epoch, but for those who said goodbye.
-    fn electors(&self, place: (u32, u64), consenting: &[SeatNumber]) -> Vec<SeatNumber> {
-        let known = self.meta.epochs.at(place).or(self.meta.epochs.newest());
-        let mut leaves = known.map(|known| known.leaves.clone()).unwrap_or_default();
-        // Whoever consented and left since was there when it consented.
-        leaves.retain(|number| {
-            consenting.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
-        });
-        leaves
-    }
-
     fn grant(&mut self, cx: &mut Cx<'_>, ballot: Ballot) -> Option<Grant> {
         let key_package = match &self.meta.succession.own {
             Some(own) if own.ballot == ballot => return Some(own.clone()),
@@ -256,7 +221,7 @@ impl Room {
             Some(own) => own.key_package.clone(),
             None => self.keys.key_package(cx.rng).ok()?,
         };
-        let grant = self.consent(ballot, key_package);
+        let grant = self.consent(ballot, key_package)?;
         // Who asks to follow to a term may have promised a later one.
         if self.meta.succession.promised.is_none_or(|promised| promised.term <= ballot.term) {
             self.meta.succession.promised = Some(ballot);
@@ -265,21 +230,6 @@ impl Room {
         self.persist_keys(cx);
         self.persist(cx);
         Some(grant)
-    }
-
-    fn consent(&self, ballot: Ballot, key_package: Vec<u8>) -> Grant {
-        let stands = self.place_in_chain();
-        let signature = self.keys.sign(DOMAIN, &[&self.room, &encode(&(ballot, stands)), &key_package]).into();
-        Grant { ballot, seat: self.meta.me, stands, key_package, signature }
-    }
-
-    fn holds(&self, grant: &Grant) -> bool {
-        self.meta.roster.seat(grant.seat).is_some_and(|seat| {
-            let parts: [&[u8]; 3] = [&self.room, &encode(&(grant.ballot, grant.stands)), &grant.key_package];
-            let package = check_key_package(&grant.key_package);
-            let is_its_own = |member: Member| (member.seat, member.key) == (seat.id, seat.key);
-            verify(&seat.key, DOMAIN, &parts, &grant.signature.to_bytes()) && package.is_ok_and(is_its_own)
-        })
     }
 
     fn take_ballot(&mut self, cx: &mut Cx<'_>, ballot: Ballot) {
@@ -315,8 +265,9 @@ impl Room {
         self.meta.succession.tries = 0;
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
         self.persist(cx);
-        let grant = self.consent(ballot, asked.key_package);
-        self.post_step_from(cx, missed.after, &Step::Grant(grant));
+        if let Some(grant) = self.consent(ballot, asked.key_package) {
+            self.post_step_from(cx, missed.after, &Step::Grant(grant));
+        }
     }
 
     fn take_grant(&mut self, cx: &mut Cx<'_>, grant: Grant) -> Result<(), Fault> {
@@ -345,15 +296,23 @@ impl Room {
             return Err(Fault::OutOfPlace("consent"));
         };
         let goodbyes: Vec<_> = self.goodbyes().collect();
-        let hash = Founded::signed_hash(&ballot, &grants, &goodbyes, &welcome);
-        let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
-        let message = Message::Step(Step::Founded(Founded { ballot, grants, goodbyes, welcome, signature }));
+        let founded = self.founding(ballot, grants, goodbyes, welcome);
+        let mandate = founded.mandate();
+        let message = Message::Step(Step::Founded(founded));
         let keys = self.keys_at(ballot.after);
         self.meta.epochs.keep_step(ballot.after, &message);
         self.return_to(ballot.after);
+        self.remember_mandate(mandate);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
         Ok(())
+    }
+
+    /// Signed by us.
+    fn founding(&self, ballot: Ballot, grants: Vec<Grant>, goodbyes: Vec<Reason>, welcome: Vec<u8>) -> Founded {
+        let mut founded = Founded { ballot, grants, goodbyes, welcome, signature: Sig([0; 32], [0; 32]) };
+        founded.signature = self.sign_mandate(&founded.mandate());
+        founded
     }
 
     fn take_founded(&mut self, cx: &mut Cx<'_>, founded: Founded) -> Result<Vec<Effect>, Fault> {
@@ -369,20 +328,20 @@ impl Room {
             self.notice_split(cx, ballot.after, &message);
             return Ok(Vec::new());
         }
+        let mandate = founded.mandate();
         let Founded { grants, welcome, .. } = founded;
         // We consented from there, and go back if we have followed the old chair since: it will do the same.
         if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
             let successor = self.meta.roster.seat(ballot.successor).map(|seat| seat.id);
-            if let Ok((group, founder)) = Group::join(&mut self.keys, &welcome, Some((&psk, &psk_id))) {
-                if Some(founder) == successor && self.is_founded_by(&group, &ballot, &grants) {
-                    self.meta.epochs.keep_step(ballot.after, &message);
-                    self.return_to(ballot.after);
-                    self.enter_term(cx, ballot, group);
-                    return Ok(Vec::new());
-                }
-                // Its key package is spent: whatever we ask for next needs another.
-                self.meta.succession.own = None;
+            let roster = &self.meta.roster;
+            let is_wanted = |group: &Group, founder| Some(founder) == successor && is_founded_by(roster, group, &ballot, &grants);
+            if let Ok((group, _)) = Group::join_if(&mut self.keys, &welcome, Some((&psk, &psk_id)), is_wanted) {
+                self.meta.epochs.keep_step(ballot.after, &message);
+                self.return_to(ballot.after);
+                self.remember_mandate(mandate);
+                self.enter_term(cx, ballot, group);
+                return Ok(Vec::new());
             }
         }
         if self.meta.succession.missed.replace(ballot) != Some(ballot) {
@@ -392,47 +351,18 @@ impl Room {
         Ok(Vec::new())
     }
 
-    /// Whether nobody sits in the group but seats of the place that it follows, by their own consent.
-    fn is_founded_by(&self, group: &Group, ballot: &Ballot, grants: &[Grant]) -> bool {
-        let consented = |member: &Member| {
-            grants.iter().filter(|grant| grant.stands == ballot.after).any(|grant| {
-                let seat = self.meta.roster.seat(grant.seat);
-                seat.is_some_and(|seat| (seat.id, seat.key) == (member.seat, member.key))
-            })
-        };
-        group.roster().iter().all(consented)
-    }
-
     /// Whether more than half of the seats of the epoch before consented, the successor among them, and the successor signed.
     fn check_founded(&self, founded: &Founded) -> Result<(), Fault> {
-        let Founded { ballot, grants, goodbyes, welcome, signature } = founded;
+        let Founded { ballot, grants, .. } = founded;
         let mut seats: Vec<_> =
             grants.iter().filter(|grant| grant.ballot == *ballot && self.holds(grant)).map(|grant| grant.seat).collect();
         seats.sort_unstable();
         seats.dedup();
         let electors = self.electors(ballot.after, &seats);
-        let hash = Founded::signed_hash(ballot, grants, goodbyes, welcome);
-        let signed = self
-            .meta
-            .roster
-            .seat(ballot.successor)
-            .is_some_and(|successor| verify(&successor.key, FOUNDING_DOMAIN, &[&self.room, &hash], &signature.to_bytes()));
+        let signed = self.is_signed(&self.meta.roster, &founded.mandate());
         let is_elector = seats.contains(&ballot.successor) && electors.contains(&ballot.successor);
         let holds = signed && is_elector && self.may_found(&seats, &electors);
         if holds { Ok(()) } else { Err(Fault::Forged("term")) }
-    }
-
-    /// Whether the consent of these seats founds a term after an epoch with these electors: more than half of them, of two both; or half
-    /// of them and more than half of all that sit, where some sit that have not followed to it. Two such sets share a seat.
-    fn may_found(&self, seats: &[SeatNumber], electors: &[SeatNumber]) -> bool {
-        let sits = |number: &SeatNumber| {
-            electors.contains(number) || self.meta.roster.seat(*number).is_some_and(|seat| seat.standing == Standing::Sits)
-        };
-        let of_electors = seats.iter().filter(|seat| electors.contains(seat)).count();
-        let all = self.meta.roster.seats().filter(|(number, _)| sits(number)).count();
-        let of_all = seats.iter().filter(|seat| sits(seat)).count();
-        let is_half = 2 * of_electors >= electors.len() && of_electors > 0;
-        of_all >= 2 && (2 * of_electors > electors.len() || is_half && 2 * of_all > all)
     }
 
     /// A term was founded without us: ask its chair to let us in.
@@ -493,14 +423,13 @@ impl Room {
     fn take_welcome(&mut self, cx: &mut Cx<'_>, welcome: &[u8], state: &[u8]) -> Result<Vec<Effect>, Fault> {
         let Some(ballot) = self.meta.succession.missed else { return Ok(Vec::new()) };
         let state: State = decode(state, "room state")?;
-        let (group, chair) = Group::join(&mut self.keys, welcome, None).map_err(|_| Fault::Forged("welcome"))?;
-        // Its key package is spent, whatever becomes of it: what we say next has another.
-        self.meta.succession.own = None;
         let is_ours = state.founding == self.meta.founding && state.roster.number(self.keys.id()) == Some(self.meta.me);
-        let is_later = state.term > ballot.term || (state.term, state.chair) == (ballot.term, ballot.successor);
-        if !is_ours || !is_later || !state.fits(&group) || state.roster.number(chair) != Some(state.chair) {
-            return Err(Fault::OutOfPlace("room state"));
+        if !is_ours || state.term < ballot.term || !self.is_led_to(&state, ballot) {
+            return Err(Fault::Forged("room state"));
         }
+        let is_wanted = |group: &Group, chair| state.fits(group) && state.roster.number(chair) == Some(state.chair);
+        let joined = Group::join_if(&mut self.keys, welcome, None, is_wanted);
+        let (group, _) = joined.map_err(|_| Fault::Forged("welcome"))?;
         // Seats that only our side admitted have to ask again: their numbers may be others' now.
         self.log.keep_lines(|number, seat| state.roster.seat(number).is_some_and(|known| known.id == seat));
         for (number, seat) in state.roster.seats().skip(self.log.heads().len()) {
@@ -511,6 +440,7 @@ impl Room {
         self.meta.roster = state.roster;
         self.meta.returned = state.returned;
         self.meta.epochs.forget_steps(ballot.after);
+        self.meta.mandates = state.mandates;
         let step = Ballot { term: state.term, successor: state.chair, ..ballot };
         self.enter_term(cx, step, group);
         self.repair.need_now(cx.now);
@@ -593,4 +523,15 @@ impl Room {
         let id = hash("alcove/1 term", &[&self.room, &encode(ballot), &encode(&grants)]);
         (self.meta.founding.derive("alcove/1 term psk", &id), id)
     }
+}
+
+/// Whether nobody sits in the group but seats of the place that it follows, by their own consent.
+fn is_founded_by(roster: &Roster, group: &Group, ballot: &Ballot, grants: &[Grant]) -> bool {
+    let consented = |member: &Member| {
+        grants.iter().filter(|grant| grant.stands == ballot.after).any(|grant| {
+            let seat = roster.seat(grant.seat);
+            seat.is_some_and(|seat| (seat.id, seat.key) == (member.seat, member.key))
+        })
+    };
+    group.roster().iter().all(consented)
 }

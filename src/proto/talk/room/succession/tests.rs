@@ -34,9 +34,7 @@ impl Room {
         let mut group_id = [0; 16];
         group_id.copy_from_slice(&psk_id[..16]);
         if let Ok((_, welcome)) = Group::found(cx.rng, &self.keys, group_id, &[package], &psk, &psk_id) {
-            let hash = Founded::signed_hash(&ballot, &grants, &[], &welcome);
-            let signature = self.keys.sign(FOUNDING_DOMAIN, &[&self.room, &hash]).into();
-            self.post_step(cx, &Step::Founded(Founded { ballot, grants, goodbyes: Vec::new(), welcome, signature }));
+            self.post_step(cx, &Step::Founded(self.founding(ballot, grants, Vec::new(), welcome)));
         }
     }
 }
