@@ -11,7 +11,7 @@ use alcove::proto::wire::parcel::Parcel;
 use alcove::proto::wire::{decode, encode};
 use firmware_sim::intruder::{Insider, Intruder};
 use firmware_sim::network::{Network, START};
-use firmware_sim::scenario::{S, open_room, room, terms};
+use firmware_sim::scenario::{S, number, open_room, room, terms};
 
 type Place = (u32, u64);
 type Ballot = (u32, Place, u8);
@@ -93,6 +93,38 @@ fn a_seat_that_was_away_follows_nobody_but_the_chair_of_the_term() {
     network.connect_all();
     let follows = network.run_until(S(1_500), |n| room(n, away, talks[away]).fingerprint == room(n, 2, talks[2]).fingerprint);
     assert!(follows, "it is in term {}", room(&network, away, talks[away]).term);
+}
+
+#[test]
+fn a_seat_that_was_away_for_two_terms_follows_to_the_third() {
+    let mut network = Network::new(34, 7);
+    network.connect_all();
+    let talks = open_room(&mut network, 7, 7);
+    network.run(S(10));
+    let (old_chair, away) = (0, 6);
+    let are_in = |term: u32, phones: &[usize], network: &Network| phones.iter().all(|p| room(network, *p, talks[*p]).term == term);
+    // One leaves while the chair and another are away, and the rest found the second term. The lowest number chairs it.
+    network.partition(|phone| if phone == old_chair { 1 } else { usize::from(phone == away) * 2 });
+    network.with(5, |node| node.leave(talks[5])).unwrap();
+    assert!(network.run_until(S(1_500), |n| are_in(2, &[1, 2, 3, 4], n)), "the rest goes on");
+    let mut rest = [1, 2, 3, 4];
+    rest.sort_by_key(|phone| number(&network, *phone, talks[*phone]));
+    let [chair, one, other, last] = rest;
+    // The old chair follows; then the new one is gone, another leaves, and the third term is founded with the old chair's consent.
+    network.connect_all();
+    network.partition(|phone| usize::from(phone == away));
+    assert!(network.run_until(S(1_500), |n| are_in(2, &[old_chair, one, other, last], n)), "the old chair follows");
+    network.run(S(30));
+    network.crash(chair, None);
+    network.with(last, |node| node.leave(talks[last])).unwrap();
+    let founded = network.run_until(S(1_500), |n| are_in(3, &[old_chair, one, other], n));
+    assert!(founded, "who is left goes on");
+    // One of them leaves, too, before the one that was away comes back.
+    network.with(other, |node| node.leave(talks[other])).unwrap();
+    network.run(S(30));
+    network.connect_all();
+    let same = |n: &Network| room(n, away, talks[away]).fingerprint == room(n, one, talks[one]).fingerprint;
+    assert!(network.run_until(S(1_500), same), "it is in term {}", room(&network, away, talks[away]).term);
 }
 
 /// What follows in the last message among these parcels that begins so.

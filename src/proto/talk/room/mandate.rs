@@ -50,6 +50,14 @@ pub(super) struct Grant {
     signature: Sig,
 }
 
+/// A founded term that we are not part of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Missed {
+    pub(super) ballot: Ballot,
+    /// Who came into it with its founding.
+    pub(super) came: Vec<SeatNumber>,
+}
+
 /// The consents by which a term was founded: all of them, by the successor's signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Mandate {
@@ -159,49 +167,67 @@ impl Room {
     }
 
     /// Whether the term that this state is of follows from what we know: all seats of the place where the way parted are in it as we know
-    /// them, and each term's mandate leads on from the one before. `missed` is the term that we know to have been founded.
-    pub(super) fn is_led_to(&mut self, state: &State, missed: Ballot) -> bool {
-        let shared = self.meta.epochs.at(missed.after).map_or(self.meta.roster.seats().count(), |epoch| epoch.seats);
+    /// them, and the mandates of later terms lead on from `missed`, which we heard to be founded.
+    pub(super) fn is_led_to(&mut self, state: &State, missed: &Missed) -> bool {
+        let from = missed.ballot.after;
+        let shared = self.meta.epochs.at(from).map_or(self.meta.roster.seats().count(), |epoch| epoch.seats);
         let ours: Vec<(SeatId, [u8; 32])> = self.meta.roster.seats().take(shared).map(|(_, seat)| (seat.id, seat.key)).collect();
         let is_as_known = state.roster.seats().map(|(_, seat)| (seat.id, seat.key)).take(shared).eq(ours);
         if !is_as_known || state.mandates.len() > MANDATES_MAX {
             return false;
         }
-        let goodbyes = state.roster.seats().take(shared);
-        let goodbyes = goodbyes.filter_map(|(seat, known)| Some(Reason::Goodbye { seat, signature: known.goodbye? }));
-        self.learn_reasons(&goodbyes.collect::<Vec<_>>());
-        // The last that holds, and who of those we know came into its term with it.
-        let mut last: Option<(Ballot, Vec<SeatNumber>)> = None;
-        for mandate in state.mandates.iter().filter(|mandate| self.is_signed(&state.roster, mandate)) {
+        self.learn_who_went(&state.roster, shared);
+        // The last that holds, and who of those we know came into its term.
+        let mut last = (missed.ballot, missed.came.clone());
+        for mandate in &state.mandates {
             let ballot = &mandate.ballot;
-            let known = mandate.consents.iter().filter(|consent| usize::from(consent.seat) < shared);
-            let known: Vec<_> = known.filter(|consent| self.consented(&state.roster, ballot, consent)).collect();
-            let mut seats: Vec<_> = known.iter().map(|consent| consent.seat).collect();
-            seats.sort_unstable();
-            seats.dedup();
-            let leads_on = |(before, came): &(Ballot, Vec<SeatNumber>)| {
-                before.term == ballot.after.0 && before.term < ballot.term && self.is_most_of(&seats, came, shared)
+            let follows = ballot.term > last.0.term && (ballot.after == from || ballot.after.0 == last.0.term);
+            if !follows || !self.is_signed(&state.roster, mandate) {
+                continue;
+            }
+            let consents = self.known(&state.roster, shared, mandate);
+            let seats: Vec<_> = consents.iter().map(|consent| consent.seat).collect();
+            let electors = self.electors(from, &seats);
+            let leads_on = match ballot.after == from {
+                true => electors.contains(&ballot.successor) && self.may_found(&seats, &electors),
+                false => self.is_most_of(&seats, &last.1, shared),
             };
-            let is_from_here = self.meta.epochs.at(ballot.after).is_some() && {
-                let electors = self.electors(ballot.after, &seats);
-                seats.contains(&ballot.successor) && electors.contains(&ballot.successor) && self.may_found(&seats, &electors)
-            };
-            if *ballot == missed || is_from_here || last.as_ref().is_some_and(leads_on) {
-                seats.retain(|seat| known.iter().any(|consent| consent.seat == *seat && consent.stands == ballot.after));
-                last = Some((*ballot, seats));
+            if leads_on {
+                let came = consents.into_iter().filter(|consent| consent.stands == ballot.after);
+                last = (*ballot, came.map(|consent| consent.seat).collect());
             }
         }
-        last.is_some_and(|(ballot, _)| (ballot.term, ballot.successor) == (state.term, state.chair))
+        (last.0.term, last.0.successor) == (state.term, state.chair)
     }
 
-    /// Whether two or more consented whom we know, and they are more than half of those who came into the term before and still sit, or
-    /// of all who sit among the first `shared`. Who else was admitted to that term is the word of its members, and counts for nothing.
+    /// Who of the first seats has left by its own word, or is to be removed by more than half of the others, is not counted.
+    fn learn_who_went(&mut self, roster: &Roster, shared: usize) {
+        let seats = || roster.seats().take(shared);
+        let goodbyes = seats().filter_map(|(seat, known)| Some(Reason::Goodbye { seat, signature: known.goodbye? }));
+        let wishes = seats().flat_map(|(target, _)| {
+            let wishes = roster.wishes(target).filter(|(by, _)| usize::from(*by) < shared);
+            wishes.map(move |(by, signature)| Reason::Wish { by, target, signature })
+        });
+        self.learn_reasons(&goodbyes.chain(wishes).collect::<Vec<_>>());
+    }
+
+    /// The consents that hold, of seats that we know: each seat's once, or none at all.
+    fn known<'a>(&self, roster: &Roster, shared: usize, Mandate { ballot, consents, .. }: &'a Mandate) -> Vec<&'a Consent> {
+        let are_in_order = consents.is_sorted_by(|one, other| one.seat < other.seat);
+        let known = consents.iter().filter(|consent| are_in_order && usize::from(consent.seat) < shared);
+        known.filter(|consent| self.consented(roster, ballot, consent)).collect()
+    }
+
+    /// Whether two or more consented whom we know, and they are more than half of those who came into the term before, or of all among the
+    /// first `shared`, but for who went without consenting. Who else was admitted to that term is the word of its members, and counts for
+    /// nothing.
     fn is_most_of(&self, seats: &[SeatNumber], came: &[SeatNumber], shared: usize) -> bool {
-        let all: Vec<_> = self.meta.roster.seats().take(shared).map(|(number, _)| number).collect();
-        let most = |of: &[SeatNumber]| {
-            let sitting: Vec<_> = of.iter().filter(|number| self.sits(**number)).collect();
-            2 * sitting.iter().filter(|number| seats.contains(number)).count() > sitting.len()
+        let most = |of: &dyn Fn(SeatNumber) -> bool| {
+            let is_here = |number: SeatNumber| self.sits(number) && !self.meta.roster.is_removal_agreed(number);
+            let all = self.meta.roster.seats().take(shared).map(|(number, _)| number).filter(|number| of(*number));
+            let counted: Vec<_> = all.filter(|number| seats.contains(number) || is_here(*number)).collect();
+            2 * counted.iter().filter(|number| seats.contains(number)).count() > counted.len()
         };
-        seats.len() >= 2 && (most(came) || most(&all))
+        seats.len() >= 2 && (most(&|number| came.contains(&number)) || most(&|_| true))
     }
 }

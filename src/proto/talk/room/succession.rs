@@ -10,7 +10,7 @@
 mod tests;
 
 use super::commit::Reason;
-use super::mandate::{Ballot, Grant, Mandate};
+use super::mandate::{Ballot, Grant, Mandate, Missed};
 use super::message::Message;
 use super::opening::State;
 use super::{Effect, Room};
@@ -73,7 +73,7 @@ pub(super) struct Succession {
     /// Something waits for a chair.
     pub(super) is_needed: bool,
     /// The newest founded term that we are not part of,
-    missed: Option<Ballot>,
+    missed: Option<Missed>,
     /// and our newest consent: said again it is the same, so that whatever is founded with it fits the keys we keep.
     own: Option<Grant>,
     /// Who was last heard in a former term.
@@ -119,7 +119,7 @@ impl Room {
             return;
         }
         self.meta.succession.next_try = Some(cx.now + CONSENT_INTERVAL);
-        if let Some(ballot) = self.meta.succession.missed {
+        if let Some(Missed { ballot, .. }) = self.meta.succession.missed {
             return self.ask_to_follow(cx, ballot);
         }
         let needed = self.meta.succession.is_needed || self.next_removal().is_some();
@@ -173,6 +173,11 @@ impl Room {
             Step::Welcome { .. } => {}
         }
         Ok(Vec::new())
+    }
+
+    /// The newest founded term that we are not part of.
+    fn missed(&self) -> Option<Ballot> {
+        self.meta.succession.missed.as_ref().map(|missed| missed.ballot)
     }
 
     /// Where the others are too: our epoch, or the last one before the chair split the room.
@@ -249,7 +254,7 @@ impl Room {
             {
                 self.post_step(cx, &Step::Grant(grant));
             }
-        } else if let Some(missed) = self.meta.succession.missed.filter(|missed| missed.term == ballot.after.0)
+        } else if let Some(missed) = self.missed().filter(|missed| missed.term == ballot.after.0)
             && missed.successor != ballot.successor
             && self.is_silent(missed.successor, cx.now)
         {
@@ -330,6 +335,8 @@ impl Room {
         }
         let mandate = founded.mandate();
         let Founded { grants, welcome, .. } = founded;
+        let is_here = |grant: &&Grant| grant.ballot == ballot && grant.stands == ballot.after && self.holds(grant);
+        let came = grants.iter().filter(is_here).map(|grant| grant.seat).collect();
         // We consented from there, and go back if we have followed the old chair since: it will do the same.
         if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
@@ -344,7 +351,10 @@ impl Room {
                 return Ok(Vec::new());
             }
         }
-        if self.meta.succession.missed.replace(ballot) != Some(ballot) {
+        // The founding that stands is the last that we heard of, and of two for one term the lower successor's.
+        let order = |ballot: Ballot| (ballot.term, std::cmp::Reverse(ballot.successor));
+        if self.missed().is_none_or(|missed| order(missed) < order(ballot)) {
+            self.meta.succession.missed = Some(Missed { ballot, came });
             self.meta.succession.tries = 0;
             self.ask_to_follow(cx, ballot);
         }
@@ -421,10 +431,11 @@ impl Room {
     }
 
     fn take_welcome(&mut self, cx: &mut Cx<'_>, welcome: &[u8], state: &[u8]) -> Result<Vec<Effect>, Fault> {
-        let Some(ballot) = self.meta.succession.missed else { return Ok(Vec::new()) };
+        let Some(missed) = self.meta.succession.missed.clone() else { return Ok(Vec::new()) };
+        let ballot = missed.ballot;
         let state: State = decode(state, "room state")?;
         let is_ours = state.founding == self.meta.founding && state.roster.number(self.keys.id()) == Some(self.meta.me);
-        if !is_ours || state.term < ballot.term || !self.is_led_to(&state, ballot) {
+        if !is_ours || !self.is_led_to(&state, &missed) {
             return Err(Fault::Forged("room state"));
         }
         let is_wanted = |group: &Group, chair| state.fits(group) && state.roster.number(chair) == Some(state.chair);
