@@ -72,7 +72,7 @@ fn a_seat_that_was_away_follows_nobody_but_the_chair_of_the_term() {
         let rng = &mut Rng::new([number as u8; 32]);
         let keys = if instead.is_some() { &other } else { &insider.keys };
         let (mut group, _) = Group::found(rng, keys, [9; 16], &[], &Key([1; 32]), b"nobody's").unwrap();
-        let welcome = group.admit_and_remove(rng, &[late.3.clone()], None).unwrap().welcome.unwrap();
+        let welcome = group.admit_and_remove(rng, std::slice::from_ref(&late.3), None).unwrap().welcome.unwrap();
         let mut roster = Roster::default();
         for member in &insider.members {
             let is_chair = member.seat == insider.members[usize::from(chair)].seat;
