@@ -187,10 +187,11 @@ impl Room {
             }
             let consents = self.known(&state.roster, shared, mandate);
             let seats: Vec<_> = consents.iter().map(|consent| consent.seat).collect();
-            let electors = self.electors(from, &seats);
-            let leads_on = match ballot.after == from {
-                true => electors.contains(&ballot.successor) && self.may_found(&seats, &electors),
-                false => self.is_most_of(&seats, &last.1, shared),
+            let leads_on = if ballot.after == from {
+                let electors = self.electors(from, &seats);
+                electors.contains(&ballot.successor) && self.may_found(&seats, &electors)
+            } else {
+                self.is_most_of(&seats, &last.1, shared)
             };
             if leads_on {
                 let came = consents.into_iter().filter(|consent| consent.stands == ballot.after);

@@ -335,8 +335,6 @@ impl Room {
         }
         let mandate = founded.mandate();
         let Founded { grants, welcome, .. } = founded;
-        let is_here = |grant: &&Grant| grant.ballot == ballot && grant.stands == ballot.after && self.holds(grant);
-        let came = grants.iter().filter(is_here).map(|grant| grant.seat).collect();
         // We consented from there, and go back if we have followed the old chair since: it will do the same.
         if grants.iter().any(|grant| grant.seat == self.meta.me) && self.meta.epochs.at(ballot.after).is_some() {
             let (psk, psk_id) = self.term_psk(&ballot, &grants);
@@ -351,9 +349,11 @@ impl Room {
                 return Ok(Vec::new());
             }
         }
-        // The founding that stands is the last that we heard of, and of two for one term the lower successor's.
+        // The founding that counts is that of the latest term that we heard of, and of two for one term the lower successor's.
         let order = |ballot: Ballot| (ballot.term, std::cmp::Reverse(ballot.successor));
         if self.missed().is_none_or(|missed| order(missed) < order(ballot)) {
+            let is_here = |grant: &&Grant| grant.ballot == ballot && grant.stands == ballot.after && self.holds(grant);
+            let came = grants.iter().filter(is_here).map(|grant| grant.seat).collect();
             self.meta.succession.missed = Some(Missed { ballot, came });
             self.meta.succession.tries = 0;
             self.ask_to_follow(cx, ballot);
