@@ -7,12 +7,12 @@ use alcove::proto::io::{Input, Origin};
 use alcove::shell::lan::{Discovery, Lan, LanOptions};
 use mdns_sd::{IfKind, ServiceDaemon, ServiceEvent};
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -105,8 +105,12 @@ fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn dead_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address where nobody listens; the system gives its port to nobody while the socket lives.
+fn dead_address() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// Cells that differ from each other, so that a lost or swapped one shows.
@@ -157,7 +161,8 @@ async fn without_discovery_nobody_is_found_but_who_is_dialled_answers() {
     let at = bob.address().await;
     tokio::join!(ada.stays_as_it_is(LONG_ENOUGH / 4), bob.stays_as_it_is(LONG_ENOUGH / 4));
 
-    ada.lan.dial(DialId(7), vec![dead_address(), at]);
+    let (_held, dead) = dead_address();
+    ada.lan.dial(DialId(7), vec![dead, at]);
 
     let (link, origin) = ada.link().await;
     assert_eq!(origin, Origin::Dialed(DialId(7)));
@@ -169,7 +174,8 @@ async fn without_discovery_nobody_is_found_but_who_is_dialled_answers() {
 #[tokio::test]
 async fn an_address_where_nobody_listens_fails() {
     let mut ada = silent(1);
-    for (number, addresses) in [vec![dead_address()], vec![dead_address(), dead_address()], vec![]].into_iter().enumerate() {
+    let [(_held, one), (_held_too, other)] = [dead_address(), dead_address()];
+    for (number, addresses) in [vec![one], vec![one, other], vec![]].into_iter().enumerate() {
         let number = number as u64;
         ada.lan.dial(DialId(number), addresses);
         ada.until(|input| matches!(input, Input::DialFailed { dial } if dial == DialId(number)).then_some(())).await;

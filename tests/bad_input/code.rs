@@ -1,6 +1,6 @@
 //! Codes that are garbage, expired, used, taken off the screen, of another event, of another talk, or lead nowhere.
 
-use super::process::{Attendee, Place, text};
+use super::process::{Attendee, Place, silent_address, text};
 use super::{assert_goes_over, assert_says, assert_sentence, open_room};
 use alcove::proto::handoff::code::{Kind, OneTime};
 use alcove::proto::id::EventId;
@@ -8,7 +8,7 @@ use alcove::proto::rng::Rng;
 use alcove::proto::time::WallTime;
 use serde_json::{Value, json};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 const MINUTE_MS: u64 = 60_000;
@@ -42,8 +42,8 @@ fn a_bad_code_opens_nothing_and_says_why() {
     let status = otter.ask(json!({ "do": "status" }));
     let event = EventId::from_hex(&text(&status["joined"]["event_id"])).expect("an event's name");
     let now = status["wall_ms"].as_u64().expect("a time");
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, closed);
+    let (_held, silent) = silent_address();
+    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, silent.port());
     let made = |event: EventId, expiry_ms: u64| {
         let one_time = OneTime::new(&mut Rng::new([6; 32]));
         one_time.code(Kind::Members, WallTime(expiry_ms), Some(at), event).to_text().to_string()

@@ -1,6 +1,6 @@
 //! A relay that is down, silent, full, or answers nonsense: the device keeps what it has, and the local network goes on.
 
-use super::process::{Attendee, BINARY, Place, make_event, start_relay, text};
+use super::process::{Attendee, BINARY, Place, make_event, silent_address, start_relay, text};
 use super::{assert_goes_over, assert_sentence, open_room};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -22,8 +22,8 @@ fn two(place: &Place, pack: &Path) -> [Attendee; 2] {
 #[test]
 fn a_relay_that_is_down_is_waited_for_and_the_local_network_goes_on() {
     let place = Place::new();
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-    let pack = make_event(&place.path("down"), "Relay Down", &format!("ws://127.0.0.1:{port}"));
+    let (_held, address) = silent_address();
+    let pack = make_event(&place.path("down"), "Relay Down", &format!("ws://{address}"));
     let [mut heron, mut otter] = two(&place, &pack);
     let status = heron.until_status("the bad news", |status| status["relay"]["state"] == "unreachable");
     assert_sentence(&text(&status["relay"]["message"]), "trying again");
@@ -31,7 +31,7 @@ fn a_relay_that_is_down_is_waited_for_and_the_local_network_goes_on() {
     assert_goes_over((&mut heron, &talks[0]), (&mut otter, &talks[1]), "By the local network. ");
 
     let mut command = Command::new(BINARY);
-    command.args(["relay", "--listen", &format!("127.0.0.1:{port}")]);
+    command.args(["relay", "--listen", &address.to_string()]);
     let (mut relay, _) = start_relay(command);
     heron.until_status("the relay", |status| status["relay"]["state"] == "up" && status["relay_waiting"] == 0);
     assert_goes_over((&mut otter, &talks[1]), (&mut heron, &talks[0]), "It is back. ");

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+use tokio::net::TcpSocket;
 
 /// The program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_alcove");
@@ -75,6 +76,15 @@ pub fn start_relay(mut command: Command) -> (Child, String) {
     BufReader::new(relay.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
     let url = line.split(' ').find(|word| word.starts_with("ws://")).expect("its address").to_owned();
     (relay, url)
+}
+
+/// An address where nobody listens. While the socket lives, the system gives its port to no other test; a server may listen there.
+pub fn silent_address() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("its port can be shared with a server");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let address = socket.local_addr().expect("its address");
+    (socket, address)
 }
 
 /// Makes an event of three days that runs now, with its pack in this folder.
