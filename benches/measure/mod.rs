@@ -44,6 +44,11 @@ impl Times {
         result
     }
 
+    /// Counts a time that something else measured.
+    pub fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
     /// The smallest time that is not exceeded in so many per cent of the runs (nearest rank).
     pub fn at(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();

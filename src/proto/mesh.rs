@@ -8,7 +8,7 @@
 //! lowers it, so that behind many hops, when everything comes over one link, a flood is still told from those who say little.
 
 mod fresh;
-mod reconcile;
+pub mod reconcile;
 
 use super::config::{
     CARDS_HALF_LIFE, CARRIED_BYTES_MAX, CARRY_TIME_MAX, CROWD_HALF_LIFE, EAGER_CROWD_MAX, EPHEMERAL_MEMORY, FORWARD_ALL_LINKS_MAX,

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Values of one central that wait for the node; then BlueZ waits with its acknowledgement.
 const VALUES_MAX: usize = 64;
@@ -26,7 +26,8 @@ const VALUES_MAX: usize = 64;
 const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// The system answers within this time or not at all.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
-
+/// What the bus gets to empty its socket.
+const SOCKET_TIME: Duration = Duration::from_millis(5);
 /// At the end so much is left to close the guest's connection; the node has heard of it by then.
 const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -239,7 +240,15 @@ struct Notifications(watch::Receiver<Option<Subscription>>);
 impl Values for Notifications {
     async fn send(&mut self, value: Vec<u8>) -> Result<(), Gone> {
         let Subscription(notifier) = self.0.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
-        notifier.lock().await.notify(value).await.map_err(|_| Gone)
+        let mut notifier = notifier.lock().await;
+        match notifier.notify(value).await {
+            // D-Bus queues what its socket does not take now, and may call that a failure: it has the value, and wants time.
+            Err(_) if !notifier.is_stopped() => {
+                sleep(SOCKET_TIME).await;
+                Ok(())
+            }
+            done => done.map_err(|_| Gone),
+        }
     }
 }
 
