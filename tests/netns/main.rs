@@ -1,19 +1,24 @@
 //! The whole story by `alcove node` alone, each attendee in a network namespace of its own: started by `tests/netns/run`.
 //!
-//! Two plays: with multicast and without a relay, where the attendees find each other; and without multicast, where the room opens over
-//! a relay in a fourth namespace, the relay is killed, and codes from screen to screen make the links. Laws: it plays both or fails
-//! with a sentence, and never skips; nothing it does leaves the namespaces; they are gone when it ends. It needs root, so
+//! Three plays: with multicast and without a relay, where the attendees find each other; without multicast, where the room opens over
+//! a relay in a fourth namespace, the relay is killed, and codes from screen to screen make the links; and a whole `alcove tour`, of which
+//! everything is captured that goes over the loopback interface. Laws: it plays all of them or fails with a sentence, and never skips; nothing it does leaves the namespaces; they are gone when it ends. It needs root, so
 //! `cargo test` leaves it out (`test = false`), and whoever names it (`--test netns`) gets it.
 
+mod capture;
 #[path = "../node_story/process.rs"]
 #[allow(dead_code)]
 mod process;
+mod sizes;
 mod world;
 
+use capture::Capture;
 use process::{Attendee, BINARY, make_event, start_relay, text};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use world::World;
 
@@ -35,7 +40,38 @@ fn main() -> ExitCode {
     let began = Instant::now();
     without_multicast();
     println!("without multicast, over a relay that dies, by codes: held ({:.1} s)", began.elapsed().as_secs_f32());
+    let began = Instant::now();
+    let figure = everything_has_its_size();
+    println!("a whole tour, captured: {figure} ({:.1} s)", began.elapsed().as_secs_f32());
     ExitCode::SUCCESS
+}
+
+/// Everything that a tour sends, before a handshake and after it, has one of the sizes of the design.
+fn everything_has_its_size() -> String {
+    world::raise_loopback();
+    let plain = capture_of(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut speaker = TcpStream::connect(listener.local_addr().expect("its address")).expect("it listens");
+        let (mut listens, _) = listener.accept().expect("it connects");
+        speaker.write_all(b"Stopped: weekly report.").expect("said");
+        listens.read_exact(&mut [0; 23]).expect("heard");
+    });
+    assert!(sizes::check(&plain).is_err(), "control: what is said in the clear has no size of ours");
+
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let seen = capture_of(|| {
+        let tour =
+            Command::new(BINARY).args(["tour", "--out"]).arg(out.path()).stdout(Stdio::null()).status().expect("the tour starts");
+        assert!(tour.success(), "the tour did not hold: see what `alcove tour` says");
+    });
+    assert_eq!(seen.others, 0, "nothing but TCP");
+    sizes::check(&seen).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn capture_of(play: impl FnOnce()) -> capture::Seen {
+    let capture = Capture::begin().unwrap_or_else(|why| panic!("{why}"));
+    play();
+    capture.end().unwrap_or_else(|why| panic!("{why}"))
 }
 
 fn with_multicast() {

@@ -29,6 +29,11 @@ pub fn is_possible() -> Result<(), String> {
     Ok(())
 }
 
+/// The loopback interface of the namespace in which this program runs itself.
+pub fn raise_loopback() {
+    ip(&["link", "set", "lo", "up"]);
+}
+
 impl World {
     /// The places and their cables; multicast passes between them only if `multicast`.
     pub fn new(places: &[&'static str], multicast: bool) -> World {
