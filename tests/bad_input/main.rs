@@ -11,6 +11,7 @@ mod pack;
 #[path = "../node_story/process.rs"]
 #[allow(dead_code)]
 mod process;
+mod radio;
 mod relay;
 
 use process::{Attendee, text};
