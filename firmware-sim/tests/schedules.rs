@@ -131,6 +131,16 @@ const FOUND: &[(&str, u64, &[Step])] = {
             357_841,
             &[Close(3), Pass(217), Pass(1_877), Leave(0), Pass(46), Crash(2), Pass(33_768), Leave(3)],
         ),
+        (
+            "the chair agrees to close and then lets in who had asked before, and one who is away closes by the votes of the two",
+            46_127,
+            &[Pass(231), Close(1), Away(1), Pass(83), TakeSeat(2), Pass(186), Close(0), Pass(2_350)],
+        ),
+        (
+            "a device is let back in while the chair still tries a change: it is in what was said, and not in the notes that it gets",
+            65_231,
+            &[PutBack(0), Pass(4_182), Close(3), Pass(1_372), Back(0), Pass(1_635), Reboot(2), Pass(333), Write(1)],
+        ),
     ]
 };
 

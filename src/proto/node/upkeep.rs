@@ -10,6 +10,7 @@ use crate::proto::id::{JobId, TalkId};
 use crate::proto::io::{Event, Output, Scope};
 use crate::proto::talk::Stage;
 use crate::proto::talk::close::Ending;
+use crate::proto::talk::room::Snapshot;
 use crate::proto::time::{Duration, Instant, WallTime};
 
 /// What the device's clock shows, and whether to believe it.
@@ -162,7 +163,8 @@ impl Node {
                         if room.wants_commit(now)
                             && let Some(notes) = parts.notes.get(&id)
                         {
-                            room.commit(cx, notes.generation(), &notes.save());
+                            let (generation, document) = (notes.generation(), notes.save());
+                            room.commit(cx, &Snapshot { generation, document: &document, holds: &|change| notes.holds(change) });
                         }
                         if room.take_document_due(now)
                             && let Some(notes) = parts.notes.get(&id)

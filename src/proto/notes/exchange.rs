@@ -96,6 +96,11 @@ impl Notes {
         self.document.save()
     }
 
+    /// Whether a change is in them.
+    pub fn holds(&self, change: &[u8]) -> bool {
+        change_hash(change).is_some_and(|hash| self.document.has(&hash))
+    }
+
     /// The document's heads.
     pub fn heads(&self) -> Vec<[u8; 32]> {
         self.document.heads()

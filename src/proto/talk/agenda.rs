@@ -122,6 +122,11 @@ impl Agenda {
         }
     }
 
+    /// The strangers among those who wait.
+    pub fn take_new(&mut self) -> Vec<Admission> {
+        self.admissions.extract_if(.., |admission| matches!(admission, Admission::New(_))).collect()
+    }
+
     /// All who wait.
     pub fn take(&mut self) -> Vec<Admission> {
         std::mem::take(&mut self.admissions)

@@ -251,6 +251,14 @@ impl Log {
         self.lines.iter().map(|line| line.head).collect()
     }
 
+    /// The same, each line only up to its first entry for which `is_open` says yes.
+    pub fn heads_until(&self, is_open: impl Fn(&Entry) -> bool) -> Vec<Head> {
+        let is_open = |item: &&Item| item.entry().is_some_and(&is_open);
+        let before =
+            |line: &Line| line.items.iter().take_while(|item| !is_open(item)).fold(line.base, |head, item| item.after(&head));
+        self.lines.iter().map(before).collect()
+    }
+
     /// Up to where a signature vouches for each line: what somebody lacks who asks for what it lacks.
     pub fn proven(&self) -> Vec<u32> {
         self.lines.iter().map(|line| line.proven.number).collect()

@@ -43,7 +43,7 @@ use crate::proto::wire::message::Assembler;
 use crate::proto::wire::parcel::{Parcel, ParcelKeys};
 use crate::proto::wire::{decode, encode};
 use message::Message;
-pub use opening::State;
+pub use opening::{Snapshot, State};
 use record::Meta;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 
 use super::commit::Commit;
 use super::message::Message;
-use super::opening::State;
+use super::opening::{Snapshot, State};
 use super::{Effect, Room};
 use crate::proto::config::SEAT_RETRY_INTERVAL;
 use crate::proto::cx::{Cx, Post, Via};
@@ -274,10 +274,16 @@ impl Room {
     }
 
     /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
-    pub fn commit(&mut self, cx: &mut Cx<'_>, generation: u32, document: &[u8]) {
+    pub fn commit(&mut self, cx: &mut Cx<'_>, notes: &Snapshot<'_>) {
         self.agenda.adjourn();
+        if self.meta.closing.proposal.is_some() {
+            // Our consent holds for those who sit: whoever has all of it closes, and never hears of one who came in behind it.
+            for admission in self.agenda.take_new() {
+                self.answer(cx, &admission, &ToGuest::Declined);
+            }
+        }
         if self.agenda.has_late() {
-            self.welcome_again(cx, &encode(&self.state(generation, document.to_vec())));
+            self.welcome_again(cx, &encode(&self.state(notes)));
         }
         let (admissions, remove) = match self.agenda.take_return() {
             Some(rejoin) => {
@@ -289,6 +295,9 @@ impl Room {
                 None => (self.agenda.take(), None),
             },
         };
+        if admissions.is_empty() && remove.is_none() {
+            return;
+        }
         let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
         let epoch = self.group.epoch();
         let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
@@ -305,7 +314,7 @@ impl Room {
         cx.post(Post::new(&old_keys, &message).with_mailbox(self.mailbox(cx), self.talk));
         if let Some(welcome) = committed.welcome {
             let led_by = self.sealed_for_laggards(cx, &old_keys, &message);
-            let state = encode(&State { led_by, ..self.state(generation, document.to_vec()) });
+            let state = encode(&State { led_by, ..self.state(notes) });
             for admission in &admissions {
                 match admission {
                     Admission::Late { seat, after, key_package } => {

@@ -11,7 +11,7 @@ use crate::proto::error::Fault;
 use crate::proto::id::{CardId, TalkId};
 use crate::proto::io::Event;
 use crate::proto::secret::Key;
-use crate::proto::talk::entry::{Body, Head, Log, SeatNumber};
+use crate::proto::talk::entry::{Body, Entry, Head, Log, SeatNumber};
 use crate::proto::talk::group::{Group, Member, SeatKeys};
 use crate::proto::talk::rejoin::Returned;
 use crate::proto::talk::roster::Roster;
@@ -42,6 +42,28 @@ pub struct State {
     pub(super) mandates: Vec<Mandate>,
     /// The commit that lets the newcomer in, sealed for those who have not heard it: to be carried to them, and not to be read.
     pub led_by: Vec<Vec<u8>>,
+}
+
+/// The notes as whoever is let in gets them.
+pub struct Snapshot<'a> {
+    /// The fold that they are of.
+    pub generation: u32,
+    /// Saved.
+    pub document: &'a [u8],
+    /// Whether a change is in them.
+    pub holds: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl Snapshot<'_> {
+    /// Whether an entry's change is still being tried here, waits for another, or is of a fold that we have not made: it is not in the
+    /// document, so that whoever gets that needs the entry, too.
+    fn lacks(&self, entry: &Entry) -> bool {
+        match &entry.body {
+            Body::Change { generation, bytes } if *generation == self.generation => !(self.holds)(bytes),
+            Body::Change { generation, .. } => *generation > self.generation,
+            _ => false,
+        }
+    }
 }
 
 impl State {
@@ -126,7 +148,7 @@ impl Room {
     }
 
     /// What one who is admitted now needs.
-    pub(super) fn state(&self, generation: u32, document: Vec<u8>) -> State {
+    pub(super) fn state(&self, notes: &Snapshot<'_>) -> State {
         State {
             terms: self.meta.terms.clone(),
             card: self.meta.card,
@@ -134,10 +156,10 @@ impl Room {
             term: self.meta.term,
             chair: self.meta.chair,
             roster: self.meta.roster.clone(),
-            heads: self.log.heads(),
+            heads: self.log.heads_until(|entry| notes.lacks(entry)),
             opened: self.meta.opened,
-            generation,
-            document,
+            generation: notes.generation,
+            document: notes.document.to_vec(),
             returned: self.meta.returned.clone(),
             mandates: self.meta.mandates.clone(),
             led_by: Vec::new(),
