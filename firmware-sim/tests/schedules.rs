@@ -141,6 +141,11 @@ const FOUND: &[(&str, u64, &[Step])] = {
             65_231,
             &[PutBack(0), Pass(4_182), Close(3), Pass(1_372), Back(0), Pass(1_635), Reboot(2), Pass(333), Write(1)],
         ),
+        (
+            "the chair is to be removed and consents to its successor, and then lets somebody in",
+            84_589,
+            &[Leave(2), Pass(4_344), Pass(2_214), TakeSeat(2), Pass(280), Remove(1, 0), Pass(52)],
+        ),
     ]
 };
 
@@ -161,6 +166,25 @@ fn what_was_said_between_two_steps_is_read_by_who_was_away_over_both_in_whatever
     for seed in 0..12 {
         let schedule = Schedule { seed, people: 3, seats_min: 2, opens_first: true, is_rough: false, steps: steps.to_vec() };
         assert_eq!(verdict(|| play(&schedule, Sabotage::None).map(drop)), Ok(()), "seed {seed}");
+    }
+}
+
+#[test]
+fn who_is_to_be_removed_leaves_nobody_waiting_whatever_happens_to_whoever_wants_it() {
+    use Step::*;
+    let plays: [(usize, &[Step]); 3] = [
+        (2, &[Remove(1, 0), Remove(0, 1), Pass(1_000), Say(0), Say(1)]),
+        (4, &[Remove(1, 0), Remove(2, 0), Pass(30), Leave(2), Pass(400), TakeSeat(2)]),
+        (3, &[Remove(1, 0), Remove(2, 0), Pass(20), Reboot(1), Pass(200), Write(2)]),
+    ];
+    for (people, steps) in plays {
+        for seed in 0..12 {
+            let schedule =
+                Schedule { seed, people, seats_min: people as u8, opens_first: true, is_rough: false, steps: steps.to_vec() };
+            let mut end = None;
+            let played = verdict(|| play(&schedule, Sabotage::None).map(|outcome| end = Some(outcome.end)));
+            assert_eq!((played, end), (Ok(()), Some(End::Closed)), "seed {seed}: {steps:?}");
+        }
     }
 }
 

@@ -113,6 +113,19 @@ impl Agenda {
         self.admissions.iter().any(|admission| matches!(admission, Admission::Late { .. }))
     }
 
+    /// The old seat of the first returning device.
+    pub fn returning(&self) -> Option<SeatNumber> {
+        self.admissions.iter().find_map(|admission| match admission {
+            Admission::Return(rejoin) => Some(rejoin.old),
+            Admission::New(_) | Admission::Late { .. } => None,
+        })
+    }
+
+    /// Something is still to be committed, but not now.
+    pub fn postpone(&mut self, at: Instant) {
+        self.commit_at = Some(at);
+    }
+
     /// The first returning device, whose old seat goes in the same commit.
     pub fn take_return(&mut self) -> Option<Rejoin> {
         let place = self.admissions.iter().position(|admission| matches!(admission, Admission::Return(_)))?;

@@ -251,12 +251,13 @@ impl Log {
         self.lines.iter().map(|line| line.head).collect()
     }
 
-    /// The same, each line only up to its first entry for which `is_open` says yes.
+    /// The same as far as a signature vouches for each line, and only up to its first entry for which `is_open` says yes.
     pub fn heads_until(&self, is_open: impl Fn(&Entry) -> bool) -> Vec<Head> {
-        let is_open = |item: &&Item| item.entry().is_some_and(&is_open);
-        let before =
-            |line: &Line| line.items.iter().take_while(|item| !is_open(item)).fold(line.base, |head, item| item.after(&head));
-        self.lines.iter().map(before).collect()
+        let head = |line: &Line| match line.items.iter().position(|item| item.entry().is_some_and(&is_open)) {
+            Some(open) => line.items.iter().take(open).fold(line.base, |head, item| item.after(&head)),
+            None => line.proven,
+        };
+        self.lines.iter().map(head).collect()
     }
 
     /// Up to where a signature vouches for each line: what somebody lacks who asks for what it lacks.
@@ -380,10 +381,11 @@ impl Log {
         self.lines.iter().map(|line| line.base).collect()
     }
 
-    /// Keeps the first lines for which `keep` says yes, by number and seat; drops the rest.
-    pub fn keep_lines(&mut self, keep: impl Fn(SeatNumber, SeatId) -> bool) {
+    /// Keeps the first lines for which `keep` says yes, by number and seat; drops the rest, and gives the places of what stood in them.
+    pub fn keep_lines(&mut self, keep: impl Fn(SeatNumber, SeatId) -> bool) -> Vec<(SeatNumber, u32)> {
         let kept = self.lines.iter().enumerate().take_while(|(place, line)| keep(*place as SeatNumber, line.seat)).count();
-        self.lines.truncate(kept);
+        let dropped = self.lines.drain(kept..);
+        dropped.flat_map(|line| line.items).map(|item| (item.seat(), item.number())).collect()
     }
 }
 
@@ -528,6 +530,8 @@ mod tests {
         reader.receive(&[0; 16], entries[0].clone(), verify).unwrap();
         reader.receive(&[0; 16], folded(2, 9), verify).unwrap();
         assert_eq!((reader.head(0).number, reader.proven()), (2, vec![1, 0]));
+        let until = |log: &Log, number| log.heads_until(|entry| entry.number == number)[0].number;
+        assert_eq!((until(&reader, 9), until(&author, 9), until(&author, 2)), (1, 2, 1), "and so does who lets others in");
         assert_eq!(author.missing(&reader.proven(), 10_000), entries[1..]);
         // Control: a true fold is proven by the entry behind it.
         let (mut author, mut reader) = (log(), log());

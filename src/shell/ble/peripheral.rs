@@ -28,6 +28,8 @@ const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// What the bus gets to empty its socket.
 const SOCKET_TIME: Duration = Duration::from_millis(5);
+/// A bus that has taken nothing so often is gone.
+const SOCKET_ERRORS_MAX: u32 = 200;
 /// At the end so much is left to close the guest's connection; the node has heard of it by then.
 const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -191,7 +193,7 @@ impl Server {
         subscription: watch::Receiver<Option<Subscription>>,
     ) {
         let link = self.links.open();
-        let mut out = Notifications(subscription.clone());
+        let mut out = Notifications { subscription: subscription.clone(), errors: 0 };
         let incoming = stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
         tokio::select! {
             () = carry(&self.links, link, Origin::Near(None), mtu, &mut out, Box::pin(incoming), &self.events) => {
@@ -235,20 +237,29 @@ async fn gone(mut subscription: watch::Receiver<Option<Subscription>>) {
     }
 }
 
-struct Notifications(watch::Receiver<Option<Subscription>>);
+struct Notifications {
+    subscription: watch::Receiver<Option<Subscription>>,
+    /// Errors one after the other, though the session was not stopped.
+    errors: u32,
+}
 
 impl Values for Notifications {
     async fn send(&mut self, value: Vec<u8>) -> Result<(), Gone> {
-        let Subscription(notifier) = self.0.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
+        let Subscription(notifier) = self.subscription.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone().ok_or(Gone)?;
         let mut notifier = notifier.lock().await;
-        match notifier.notify(value).await {
-            // D-Bus queues what its socket does not take now, and may call that a failure: it has the value, and wants time.
-            Err(_) if !notifier.is_stopped() => {
-                sleep(SOCKET_TIME).await;
-                Ok(())
-            }
-            done => done.map_err(|_| Gone),
+        let sent = notifier.notify(value).await;
+        let is_stopped = notifier.is_stopped();
+        drop(notifier);
+        self.errors = if sent.is_ok() { 0 } else { self.errors + 1 };
+        if sent.is_ok() {
+            return Ok(());
         }
+        if is_stopped || self.errors > SOCKET_ERRORS_MAX {
+            return Err(Gone);
+        }
+        // D-Bus queues what its socket does not take now, and may call that a failure: it has the value, and wants time.
+        sleep(SOCKET_TIME).await;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::commit::Commit;
 use super::message::Message;
 use super::opening::{Snapshot, State};
 use super::{Effect, Room};
-use crate::proto::config::SEAT_RETRY_INTERVAL;
+use crate::proto::config::{CONSENT_INTERVAL, SEAT_RETRY_INTERVAL};
 use crate::proto::cx::{Cx, Post, Via};
 use crate::proto::error::Fault;
 use crate::proto::id::SeatId;
@@ -276,8 +276,13 @@ impl Room {
     /// Commits what has gathered: one removal or one returning device, or all admissions; and tells those who were admitted.
     pub fn commit(&mut self, cx: &mut Cx<'_>, notes: &Snapshot<'_>) {
         self.agenda.adjourn();
-        if self.meta.closing.proposal.is_some() {
-            // Our consent holds for those who sit: whoever has all of it closes, and never hears of one who came in behind it.
+        // Our successor founds its term from here by our consent: nothing comes behind it, unless that device has lost its keys.
+        if self.awaited_successor(cx.now).is_some_and(|successor| self.agenda.returning() != Some(successor)) {
+            return self.agenda.postpone(cx.now + CONSENT_INTERVAL);
+        }
+        if self.meta.closing.proposal.is_some() || self.meta.roster.is_removal_agreed(self.meta.me) {
+            // Our consent to a close holds for those who sit: whoever has all of it closes, and never hears of one who came in behind it.
+            // And whoever is to go brings in nobody who would be counted against that.
             for admission in self.agenda.take_new() {
                 self.answer(cx, &admission, &ToGuest::Declined);
             }
@@ -300,7 +305,15 @@ impl Room {
         }
         let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
         let epoch = self.group.epoch();
-        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else { return };
+        // A seat that stayed in a former term has no leaf here.
+        let leaf = remove.filter(|seat| self.group.roster().iter().any(|member| member.seat == *seat));
+        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, leaf) else {
+            // Whoever could not be let in asks again; the others do not wait for that.
+            if !self.agenda.is_empty() {
+                self.agenda.call(cx.now);
+            }
+            return;
+        };
         let returned: Vec<_> = admissions.iter().filter_map(Admission::returned).collect();
         let (place, reasons) = ((self.meta.term, epoch), self.reasons_for(remove.and_then(|seat| self.meta.roster.number(seat))));
         let message = Message::Commit(self.sign_commit(place, committed.commit, returned.clone(), reasons));

@@ -156,8 +156,15 @@ impl Room {
     }
 
     pub(super) fn persist_item(&self, cx: &mut Cx<'_>, item: &Item) {
-        let name = [ENTRY, &[item.seat()], &item.number().to_be_bytes()].concat();
-        cx.put(Scope::Talk(self.talk), &name, item);
+        cx.put(Scope::Talk(self.talk), &entry_name(item.seat(), item.number()), item);
+    }
+
+    /// Keeps the first lines of the log for which `keep` says yes; of the others nothing comes back with a restart, when their numbers
+    /// may be others'.
+    pub(super) fn keep_lines(&mut self, cx: &mut Cx<'_>, keep: impl Fn(SeatNumber, SeatId) -> bool) {
+        for (seat, number) in self.log.keep_lines(keep) {
+            cx.delete(Scope::Talk(self.talk), &entry_name(seat, number));
+        }
     }
 
     /// Takes an item of somebody's line, and acts on all that are in order with it, whichever of them breaks a rule.
@@ -204,4 +211,8 @@ impl Room {
         };
         cx.put(Scope::Durable, &Stub::name(self.talk), &stub);
     }
+}
+
+fn entry_name(seat: SeatNumber, number: u32) -> Vec<u8> {
+    [ENTRY, &[seat], &number.to_be_bytes()].concat()
 }

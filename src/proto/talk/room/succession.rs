@@ -23,7 +23,7 @@ use crate::proto::id::SeatId;
 use crate::proto::io::Event;
 use crate::proto::secret::{Key, hash};
 use crate::proto::talk::agenda::Admission;
-use crate::proto::talk::entry::{SeatNumber, Sig};
+use crate::proto::talk::entry::{Head, SeatNumber, Sig};
 use crate::proto::talk::epoch::Epoch;
 use crate::proto::talk::group::{Group, Member, check_key_package, share_no_key};
 use crate::proto::talk::roster::{Roster, Standing};
@@ -180,6 +180,13 @@ impl Room {
         self.meta.succession.missed.as_ref().map(|missed| missed.ballot)
     }
 
+    /// Who founds a later term from where we are, with our consent: until it is silent, nothing may come behind this place.
+    pub(super) fn awaited_successor(&self, now: Instant) -> Option<SeatNumber> {
+        let promised = self.meta.succession.promised.filter(|promised| promised.term > self.meta.term)?;
+        let is_awaited = promised.after == self.place_in_chain() && promised.successor != self.meta.me;
+        (is_awaited && !self.is_silent(promised.successor, now)).then_some(promised.successor)
+    }
+
     /// Where the others are too: our epoch, or the last one before the chair split the room.
     pub(super) fn place_in_chain(&self) -> (u32, u64) {
         self.meta.split.unwrap_or((self.meta.term, self.group.epoch()))
@@ -306,7 +313,7 @@ impl Room {
         let message = Message::Step(Step::Founded(founded));
         let keys = self.keys_at(ballot.after);
         self.meta.epochs.keep_step(ballot.after, &message);
-        self.return_to(ballot.after);
+        self.return_to(cx, ballot.after);
         self.remember_mandate(mandate);
         self.enter_term(cx, ballot, group);
         cx.post(Post::new(&keys, &message).with_mailbox(self.mailbox(cx), self.talk));
@@ -343,7 +350,7 @@ impl Room {
             let is_wanted = |group: &Group, founder| Some(founder) == successor && is_founded_by(roster, group, &ballot, &grants);
             if let Ok((group, _)) = Group::join_if(&mut self.keys, &welcome, Some((&psk, &psk_id)), is_wanted) {
                 self.meta.epochs.keep_step(ballot.after, &message);
-                self.return_to(ballot.after);
+                self.return_to(cx, ballot.after);
                 self.remember_mandate(mandate);
                 self.enter_term(cx, ballot, group);
                 return Ok(Vec::new());
@@ -442,10 +449,10 @@ impl Room {
         let joined = Group::join_if(&mut self.keys, welcome, None, is_wanted);
         let (group, _) = joined.map_err(|_| Fault::Forged("welcome"))?;
         // Seats that only our side admitted have to ask again: their numbers may be others' now.
-        self.log.keep_lines(|number, seat| state.roster.seat(number).is_some_and(|known| known.id == seat));
-        for (number, seat) in state.roster.seats().skip(self.log.heads().len()) {
-            let head = state.heads.get(usize::from(number)).copied().unwrap_or_default();
-            self.log.open_line(seat.id, seat.key, head);
+        self.keep_lines(cx, |number, seat| state.roster.seat(number).is_some_and(|known| known.id == seat));
+        for (_, seat) in state.roster.seats().skip(self.log.heads().len()) {
+            // From its beginning: our notes stay, and lack what those have written who came meanwhile.
+            self.log.open_line(seat.id, seat.key, Head::default());
         }
         self.meta.bases = self.log.bases();
         self.meta.roster = state.roster;
@@ -459,11 +466,11 @@ impl Room {
     }
 
     /// What a chair did after this place did not happen: seats that only our side admitted have to ask again.
-    fn return_to(&mut self, place: (u32, u64)) {
+    fn return_to(&mut self, cx: &mut Cx<'_>, place: (u32, u64)) {
         let known = self.meta.epochs.at(place).cloned();
         let Some(epoch) = known.filter(|_| place != (self.meta.term, self.group.epoch())) else { return };
         self.meta.roster.truncate(epoch.seats);
-        self.log.keep_lines(|number, _| usize::from(number) < epoch.seats);
+        self.keep_lines(cx, |number, _| usize::from(number) < epoch.seats);
         self.meta.bases = self.log.bases();
         for number in epoch.leaves {
             if let Some(seat) = self.meta.roster.seat_mut(number) {
