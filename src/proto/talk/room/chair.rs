@@ -305,9 +305,7 @@ impl Room {
         }
         let add: Vec<_> = admissions.iter().map(|admission| admission.key_package().to_vec()).collect();
         let epoch = self.group.epoch();
-        // A seat that stayed in a former term has no leaf here.
-        let leaf = remove.filter(|seat| self.group.roster().iter().any(|member| member.seat == *seat));
-        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, leaf) else {
+        let Ok(committed) = self.group.admit_and_remove(cx.rng, &add, remove) else {
             // Whoever could not be let in asks again; the others do not wait for that.
             if !self.agenda.is_empty() {
                 self.agenda.call(cx.now);
