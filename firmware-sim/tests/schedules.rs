@@ -175,7 +175,7 @@ fn what_was_said_between_two_steps_is_read_by_who_was_away_over_both_in_whatever
 }
 
 #[test]
-fn who_is_to_be_removed_leaves_nobody_waiting_whatever_happens_to_whoever_wants_it() {
+fn who_is_to_be_removed_leaves_nobody_waiting() {
     use Step::*;
     let plays: [(usize, &[Step]); 2] = [
         (2, &[Remove(1, 0), Remove(0, 1), Pass(1_000), Say(0), Say(1)]),

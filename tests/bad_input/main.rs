@@ -13,6 +13,8 @@ mod pack;
 mod process;
 mod radio;
 mod relay;
+#[path = "../hostile_peer/resident.rs"]
+mod resident;
 
 use process::{Attendee, text};
 use serde_json::{Value, json};

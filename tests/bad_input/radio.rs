@@ -2,20 +2,23 @@
 //! length but ours, while honest traffic goes on.
 
 use super::process::{Attendee, BINARY, make_event};
+use super::resident::resident;
 use super::{assert_goes_over, open_room};
 use alcove::proto::config::CELL_BYTES;
 use alcove::proto::rng::Rng;
 use alcove::proto::wire::advert::SERVICE_UUID;
+use futures_util::StreamExt;
 use radio::{Facade, Options, Phone};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use zbus::connection::Builder;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
-use zbus::{Connection, Message, block_on};
+use zbus::{Connection, MatchRule, Message, MessageStream, block_on, message};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a stranger may cost, and what the system gives a program beside what it asks for.
@@ -98,16 +101,11 @@ fn enter(folder: &Path, phone: &Phone, name: &str) -> Attendee {
     attendee
 }
 
-/// Memory of its own that a process has in use, in bytes.
-fn resident(process: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("kilobytes") * 1024
-}
-
 /// A program that speaks to BlueZ as it likes.
 struct Laptop {
     bus: Connection,
+    /// Its BlueZ told something: a phone was heard, or a connection changed.
+    news: Receiver<()>,
 }
 
 type Objects = HashMap<OwnedObjectPath, HashMap<String, HashMap<String, OwnedValue>>>;
@@ -115,7 +113,11 @@ type Objects = HashMap<OwnedObjectPath, HashMap<String, HashMap<String, OwnedVal
 impl Laptop {
     fn at(phone: &Phone) -> Laptop {
         let bus = block_on(async { Builder::address(phone.bus_address().as_str())?.build().await }).expect("its bus");
-        let laptop = Laptop { bus };
+        let rule = MatchRule::builder().msg_type(message::Type::Signal).build();
+        let mut signals = block_on(MessageStream::for_match_rule(rule, &bus, None)).expect("what is told");
+        let (told, news) = channel();
+        std::thread::spawn(move || while block_on(signals.next()).is_some() && told.send(()).is_ok() {});
+        let laptop = Laptop { bus, news };
         laptop.call("/org/bluez/hci0", "org.bluez.Adapter1", "StartDiscovery", &()).expect("it listens");
         laptop
     }
@@ -131,7 +133,7 @@ impl Laptop {
             {
                 return characteristic;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            let _ = self.news.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         panic!("{device} is not reached");
     }

@@ -6,6 +6,7 @@ mod lan;
 mod phone;
 mod process;
 mod relay;
+mod resident;
 #[path = "../relay/world.rs"]
 #[allow(dead_code)] // shared with the relay's own tests
 mod world;

@@ -1,6 +1,7 @@
 //! The relay as a program under TLS: what a crowd that finished its handshakes costs is read from the system, because both ends of TLS in
 //! one process could not be told apart.
 
+use crate::resident::resident;
 use crate::world::{put, read_key, subscribe};
 use crate::{PEER_BYTES_MAX, alone, within};
 use alcove::proto::config::RELAY_MESSAGE_BYTES;
@@ -36,13 +37,6 @@ impl Relay {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split("wss://").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address").to_owned();
         Relay { child, address }
-    }
-
-    /// Memory of its own that is in use, in bytes.
-    fn resident(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// A device under TLS with a small buffer of its own, which has asked for a WebSocket.
@@ -87,7 +81,7 @@ async fn a_crowd_that_asks_for_everything_under_tls_and_reads_nothing_costs_64_k
         within("it is kept", writer.read_exact(&mut stored)).await.unwrap();
     }
     // Control: the measure sees what the relay holds.
-    let before = relay.resident();
+    let before = resident(relay.child.id());
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
         let mut stream = relay.connect(&config).await;
@@ -100,7 +94,7 @@ async fn a_crowd_that_asks_for_everything_under_tls_and_reads_nothing_costs_64_k
     say(&mut writer, put(900, read_key(2).write_name())).await;
     let mut stored = vec![0; 4 + RELAY_MESSAGE_BYTES];
     within("it is kept", writer.read_exact(&mut stored)).await.unwrap();
-    let grown = relay.resident().saturating_sub(before);
+    let grown = resident(relay.child.id()).saturating_sub(before);
     println!("under TLS: {CROWD} readers who do not read, {} bytes each of the relay's memory", grown / CROWD);
     assert!(grown <= CROWD * PEER_BYTES_MAX + MARGIN_BYTES, "{grown}");
     assert!(grown >= CROWD * 8 * 1024, "control: the measure sees a crowd ({grown})");

@@ -2,8 +2,8 @@
 //!
 //! Three plays: with multicast and without a relay, where the attendees find each other; without multicast, where the room opens over
 //! a relay in a fourth namespace, the relay is killed, and codes from screen to screen make the links; and a whole `alcove tour`, of which
-//! everything is captured that goes over the loopback interface. Laws: it plays all of them or fails with a sentence, and never skips; nothing it does leaves the namespaces; they are gone when it ends. It needs root, so
-//! `cargo test` leaves it out (`test = false`), and whoever names it (`--test netns`) gets it.
+//! everything is captured that goes over the loopback interface by IPv4. Laws: it plays all of them or fails with a sentence, and never
+//! skips; nothing it does leaves the namespaces; they are gone when it ends. It needs root, so `cargo test` leaves it out (`test = false`), and whoever names it (`--test netns`) gets it.
 
 mod capture;
 #[path = "../node_story/process.rs"]
